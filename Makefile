@@ -1,0 +1,55 @@
+# Postern's whole workshop. `make` alone explains the targets.
+
+TOOLS   := $(CURDIR)/.tools
+GOFLAGS ?= -trimpath
+FUZZ    ?= 10s
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Explain the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/postern
+	CGO_ENABLED=0 go build $(GOFLAGS) -o bin/postern ./cmd/postern
+
+.PHONY: demo
+demo: build ## One denied and one allowed request through a real Envoy
+	@.ci/tools envoy
+	@PATH="$(CURDIR)/bin:$$PATH:$(TOOLS)" examples/quickstart/demo
+
+.PHONY: test
+test: ## All tests, with the race detector, real Envoy included
+	@.ci/tools envoy
+	PATH="$$PATH:$(TOOLS)" go test -race -shuffle=on -timeout 15m ./...
+	go test -run 'Alloc' ./extauthz ./keystore # budgets that the race detector would disturb
+
+.PHONY: fuzz
+fuzz: ## Every fuzz target for FUZZ=10s
+	@.ci/fuzz $(FUZZ)
+
+.PHONY: lint
+lint: ## Formatting and lint, with the pinned linter
+	@.ci/tools golangci-lint
+	$(TOOLS)/golangci-lint run ./...
+
+.PHONY: check
+check: lint tidy test fuzz ## All that CI runs
+
+.PHONY: tidy
+tidy: ## Prove that go.mod and generated files are in step
+	go mod tidy -diff
+	go vet ./...
+
+.PHONY: bench
+bench: build ## Benchmarks; POSTERN_BENCH=DIR adds the comparison of whole servers
+	@.ci/bench
+
+.PHONY: tools
+tools: ## Fetch the pinned tools into .tools: Envoy, golangci-lint
+	@.ci/tools envoy golangci-lint
+
+.PHONY: clean
+clean: ## Remove what was built, not the tools
+	rm -rf bin demo
