@@ -1,0 +1,115 @@
+// Package postern_test holds what concerns the tree as a whole.
+package postern_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const module = "github.com/postern-auth/postern/"
+
+// maxDepth is the longest import chain that the tree may have.
+const maxDepth = 4
+
+// room is one row of the import table.
+type room struct {
+	Depth   int
+	Imports []string // of ours, sorted
+}
+
+func TestTheImportsAreThoseOfTheDocument(t *testing.T) {
+	documented, actual := documentedRooms(t), actualRooms(t)
+	if diff := cmp.Diff(documented, actual); diff != "" {
+		t.Errorf("docs/architecture.md and the imports differ (-document +code); mend the code, or the table with a decision record:\n%s", diff)
+	}
+	for name, r := range actual {
+		if r.Depth > maxDepth {
+			t.Errorf("%s has depth %d, want at most %d", name, r.Depth, maxDepth)
+		}
+	}
+}
+
+// documentedRooms reads the table under "Who may import whom": package → its row.
+func documentedRooms(t *testing.T) map[string]room {
+	t.Helper()
+	text, err := os.ReadFile("docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	quoted := regexp.MustCompile("`([^`]+)`")
+	row := regexp.MustCompile("(?m)^\\| `([^`]+)` \\| ([0-9]) \\| ([^|]*) \\|")
+	rooms := map[string]room{}
+	for _, cells := range row.FindAllStringSubmatch(string(text), -1) {
+		depth, err := strconv.Atoi(cells[2])
+		if err != nil {
+			t.Fatal(err)
+		}
+		imports := []string{}
+		for _, name := range quoted.FindAllStringSubmatch(cells[3], -1) {
+			imports = append(imports, name[1])
+		}
+		slices.Sort(imports)
+		rooms[cells[1]] = room{Depth: depth, Imports: imports}
+	}
+	if len(rooms) == 0 {
+		t.Fatal("docs/architecture.md holds no import table")
+	}
+	return rooms
+}
+
+// actualRooms asks the go command about the non-test files of every package that has any.
+func actualRooms(t *testing.T) map[string]room {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,GoFiles,Imports", "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	rooms := map[string]room{}
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p struct {
+			ImportPath       string
+			GoFiles, Imports []string
+		}
+		err := d.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if onlyDoc := slices.Equal(p.GoFiles, []string{"doc.go"}); len(p.GoFiles) == 0 || onlyDoc {
+			continue // only tests
+		}
+		imports := []string{}
+		for _, i := range p.Imports {
+			if name, ours := strings.CutPrefix(i, module); ours {
+				imports = append(imports, name)
+			}
+		}
+		slices.Sort(imports)
+		rooms[strings.TrimPrefix(p.ImportPath, module)] = room{Imports: imports}
+	}
+	for name := range rooms {
+		rooms[name] = room{Depth: depth(rooms, name), Imports: rooms[name].Imports}
+	}
+	return rooms
+}
+
+// depth is the length of the longest chain of imports below a package.
+func depth(rooms map[string]room, name string) int {
+	longest := 0
+	for _, i := range rooms[name].Imports {
+		longest = max(longest, depth(rooms, i)+1)
+	}
+	return longest
+}
