@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -112,4 +113,48 @@ func depth(rooms map[string]room, name string) int {
 		longest = max(longest, depth(rooms, i)+1)
 	}
 	return longest
+}
+
+// TestEveryRuleHasItsTest keeps docs/threat-model.md honest: a rule's id stands in a test of each package that its row names.
+func TestEveryRuleHasItsTest(t *testing.T) {
+	text, err := os.ReadFile("docs/threat-model.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := regexp.MustCompile("(?m)^\\| (R-[A-Z]+-[0-9]+) \\|.*\\| ([^|]*) \\|$")
+	quoted := regexp.MustCompile("`([^`]+)`")
+	rows := row.FindAllStringSubmatch(string(text), -1)
+	if len(rows) < 30 {
+		t.Fatalf("docs/threat-model.md holds %d rules; the table is not read", len(rows))
+	}
+	tests := map[string]string{} // package → the text of its tests
+	for _, cells := range rows {
+		id := regexp.MustCompile(regexp.QuoteMeta(cells[1]) + `\b`)
+		for _, name := range quoted.FindAllStringSubmatch(cells[2], -1) {
+			if _, read := tests[name[1]]; !read {
+				tests[name[1]] = testText(t, name[1])
+			}
+			if !id.MatchString(tests[name[1]]) {
+				t.Errorf("%s: no test in %s names it", cells[1], name[1])
+			}
+		}
+	}
+}
+
+// testText returns all test files of a package, one after the other.
+func testText(t *testing.T, dir string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	return all.String()
 }
