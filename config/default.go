@@ -1,0 +1,132 @@
+package config
+
+import (
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// The defaults that are numbers.
+const (
+	DefaultSocketMode  = 0o660
+	DefaultDelay       = 5 * time.Second
+	DefaultDeadline    = 20 * time.Second
+	DefaultCacheSize   = 64 << 20
+	DefaultRotateEvery = 90 * 24 * time.Hour
+	DefaultAccessTTL   = time.Hour
+	DefaultRefreshTTL  = 30 * 24 * time.Hour
+)
+
+// defaults is the Config of an empty file, as far as no key depends on another.
+func defaults() *Config {
+	return &Config{
+		Profile:       ProfileDefault,
+		DataDir:       "./data",
+		Authz:         Authz{SocketMode: DefaultSocketMode, OnFailure: OnFailureDeny},
+		Shutdown:      Shutdown{Delay: DefaultDelay, Deadline: DefaultDeadline},
+		CacheSize:     DefaultCacheSize,
+		PathCheck:     PathCheckStrict,
+		DefaultPolicy: Demands{Auth: AuthKeyOrToken},
+		Telemetry:     Telemetry{Log: Log{Level: LogInfo, Format: LogJSON, Decisions: DecisionsDenied}},
+		ProfileSettings: ProfileSettings{
+			IdentityMode:          IdentityOff,
+			UpstreamAuthorization: CredentialsStrip,
+			UpstreamCredentials:   CredentialsStrip,
+			TokenAlgorithm:        TokenAlgorithmEdDSA,
+			TokenScope:            "user:self",
+			RotateEvery:           DefaultRotateEvery,
+			AccessTTL:             DefaultAccessTTL,
+			RefreshTTL:            DefaultRefreshTTL,
+			BasePath:              "/api/v1",
+		},
+	}
+}
+
+// complete fills in what depends on other keys: the profile, the file's folder, public_url.
+func (c *Config) complete() {
+	if !filepath.IsAbs(c.DataDir) {
+		c.DataDir = filepath.Join(filepath.Dir(c.File), c.DataDir)
+	}
+	if c.Listen.Authz.IsZero() {
+		c.Listen.Authz = c.socket("authz.sock")
+	}
+	if len(c.Environments) == 0 {
+		c.Environments = c.Profile.environments()
+	}
+	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
+	if c.PublicURL != "" {
+		c.ProfileSettings.complete(c.PublicURL)
+	}
+	if c.RateLimitHeaders == "" {
+		c.RateLimitHeaders = c.Profile.rateLimitHeaders()
+	}
+	for i := range c.Policies {
+		c.Policies[i].Demands.complete(c.credentials())
+	}
+	c.DefaultPolicy.complete(c.credentials())
+}
+
+// complete fills in what names this Postern in its tokens.
+func (s *ProfileSettings) complete(publicURL string) {
+	if s.Issuer == "" {
+		s.Issuer = publicURL
+	}
+	if s.TokenAudience == "" {
+		s.TokenAudience = publicURL
+	}
+	if len(s.GatewayAudiences) == 0 {
+		s.GatewayAudiences = []string{publicURL}
+	}
+}
+
+// complete fills in what a policy leaves out.
+func (d *Demands) complete(credentials Credentials) {
+	if d.Auth == "" {
+		d.Auth = AuthKeyOrToken
+	}
+	if d.EndUser == "" {
+		d.EndUser = EndUserOptional
+	}
+	if d.Credentials == "" {
+		d.Credentials = credentials
+	}
+	if d.Preflight == "" {
+		d.Preflight = PreflightDeny
+	}
+}
+
+// socket is the address of a socket in the data folder.
+func (c *Config) socket(name string) Address {
+	return Address{Network: "unix", Text: filepath.Join(c.DataDir, name)}
+}
+
+// credentials is what becomes of credentials where a policy does not say it.
+func (c *Config) credentials() Credentials {
+	switch c.Profile {
+	case ProfileMKA1:
+		return c.UpstreamAuthorization
+	case ProfileMLM:
+		return c.UpstreamCredentials
+	default:
+		return CredentialsStrip
+	}
+}
+
+// environments are those of a file that lists none.
+func (p Profile) environments() []Environment {
+	switch p {
+	case ProfileMKA1:
+		return []Environment{{Name: "LIVE", KeyPrefix: "mk-"}}
+	case ProfileMLM:
+		return []Environment{{Name: "LIVE", KeyPrefix: "mlm_live_"}, {Name: "SANDBOX", KeyPrefix: "mlm_sandbox_"}}
+	default:
+		return []Environment{{Name: "LIVE", KeyPrefix: "live_"}}
+	}
+}
+
+func (p Profile) rateLimitHeaders() RateLimitHeaders {
+	if p == ProfileMKA1 {
+		return RateLimitHeadersOn429
+	}
+	return RateLimitHeadersAlways
+}

@@ -1,0 +1,68 @@
+package config
+
+import "io/fs"
+
+// Listen has an address for each listener: host:port, or unix:///path of at most 107 bytes.
+type Listen struct {
+	// Authz is where Envoy asks. Default: the socket authz.sock in data_dir, to which only the same user can connect.
+	Authz Address `yaml:"authz"`
+	// API is the public HTTP listener. Left out: not served. Not built yet.
+	API Address `yaml:"api"`
+	// Admin is the HTTP listener of operators, on loopback; it serves what health serves. Left out: only the socket admin.sock in data_dir.
+	Admin Address `yaml:"admin"`
+	// Health serves /livez, /readyz, /healthz and /metrics without credentials, for kubelet and Prometheus. Left out: not served.
+	Health Address `yaml:"health"`
+}
+
+// Authz is about the listener that Envoy asks: who may ask, and what it may believe.
+type Authz struct {
+	// SocketMode of the Unix socket, octal. Default: 0660, for a group that Envoy shares.
+	SocketMode fs.FileMode `yaml:"socket_mode"`
+	// TLS of the listener; with client_ca only callers with a certificate of that authority may ask.
+	TLS *TLS `yaml:"tls"`
+	// SharedSecret is expected in the metadata x-postern-secret of every call. Without it nothing is evaluated: 503.
+	SharedSecret *Secret `yaml:"shared_secret"`
+	// InsecurePlaintext is needed to listen on TCP beyond loopback with neither tls.client_ca nor shared_secret: whoever reaches the port may ask. Default: false.
+	InsecurePlaintext bool `yaml:"insecure_plaintext"`
+	// TrustedHops says where the caller's address stands: 0 is Envoy's peer, n the n-th entry from the right of x-forwarded-for. Too many let a client choose its address. Default: 0.
+	TrustedHops int `yaml:"trusted_hops" jsonschema:"minimum=0,maximum=32"`
+	// OnFailure says what a check that cannot be answered gets: deny, or error_response, with which Envoy's own failure mode applies. Default: deny. Not built yet: error_response is refused.
+	OnFailure OnFailure `yaml:"on_failure"`
+}
+
+// API is about the public HTTP listener.
+type API struct {
+	// TLS of the listener.
+	TLS *TLS `yaml:"tls"`
+}
+
+// Admin is about the HTTP listener of operators. Management over TCP is not built yet, so all three are refused.
+type Admin struct {
+	// TLS of the listener.
+	TLS *TLS `yaml:"tls"`
+	// Token that management over TCP demands, on loopback too.
+	Token *Secret `yaml:"token"`
+	// Hosts that a request may name, against DNS rebinding.
+	Hosts []string `yaml:"hosts"`
+}
+
+// TLS is the identity of a listener, and whom it takes. Files are PEM; a relative path counts from the folder of this file.
+type TLS struct {
+	// Cert is the file of the certificate and its chain.
+	Cert File `yaml:"cert" jsonschema:"required"`
+	// Key of the certificate.
+	Key Secret `yaml:"key" jsonschema:"required"`
+	// ClientCA is the file of the authorities whose clients may connect. Left out: any client may.
+	ClientCA *File `yaml:"client_ca"`
+}
+
+// OnFailure names what a check gets that cannot be answered.
+type OnFailure string
+
+// The answers to a failure.
+const (
+	OnFailureDeny          OnFailure = "deny"
+	OnFailureErrorResponse OnFailure = "error_response"
+)
+
+func (OnFailure) values() []string { return names(OnFailureDeny, OnFailureErrorResponse) }
