@@ -1,0 +1,38 @@
+// Package store keeps typed tables with secondary indexes, a revision and a change feed in one bbolt file.
+//
+// It knows nothing of keys or tenants: its users declare a [Schema] for each kind of record and get a [Table]. What they write is on
+// the disk before [DB.Update] returns, and what was not acknowledged is absent or whole.
+//
+// # The model
+//
+// A transaction sees one state of all tables. Reads ([DB.View]) run beside one another and beside the one writer ([DB.Update]);
+// writers that may share a commit use [DB.Batch]. A commit that changes a table raises the revision by one and appends to the feed
+// what it changed: table, key, put or deleted. A reader that holds the state of revision r asks [DB.Changes] for what came after r. The feed is trimmed
+// to a bound, so a reader that is too far behind is told [ErrFellBehind], and reads the tables anew. Tables whose schema says Volatile
+// stand outside: they are as durable, but raise no revision and leave no trace in the feed.
+//
+// # The invariants
+//
+//   - A record is returned only if its frame says so: version, length, and a CRC-32C over frame, table and key. A record that was
+//     moved, cut or flipped is [ErrCorrupt], never another record.
+//   - An index never answers alone: the record that it names is read, and must itself claim the index's key.
+//   - Records, their index entries, the feed and the revision change in one commit or not at all. After an error nothing of the
+//     transaction is visible; the one exception, a commit that failed at its very last write, closes the database to everybody ([ErrUndecided]).
+//   - No fault of the file ends the process. The file is read through a memory map, where a truncated file is a SIGBUS: every
+//     transaction runs under debug.SetPanicOnFault, and faults and assertions of bbolt become ErrCorrupt.
+//   - Nothing that is handed out points into the memory map, so nothing is used after Close.
+//   - File and folder are ours alone: modes 0600 and 0700, one owner, no symbolic links, one process (R-STORE-1).
+//
+// # Long reads
+//
+// A file that outgrows its memory map is mapped again, which waits for all open reads, and makes new ones wait too. The map starts
+// generous for this reason; and whoever reads much, or is slow with what it reads, uses [Table.Walk], which opens a transaction for each piece,
+// and so sees each row as it was at some moment since the start, instead of all rows at one moment.
+//
+// # What it does not do
+//
+// It has no queries but key order and index lookup, no migrations (an index that is added to a table with rows does not know them;
+// a Decode that reads older versions of a record is the way to change one), no backups yet, no encryption, and no second process.
+//
+// The package runs on Unix.
+package store
