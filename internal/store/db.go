@@ -100,7 +100,9 @@ func (db *DB) Narrowed() []string { return db.narrowed }
 
 // Close waits for the transactions that are open and closes the file. It may be called more than once.
 func (db *DB) Close() error {
-	db.fail(ErrClosed)
+	_ = db.fail(ErrClosed) // or what it was closed for before
+	db.writing.Lock()
+	defer db.writing.Unlock()
 	if db.bolt == nil || db.stuck.Load() {
 		// Closing the file gives up its lock; the map stays until the process ends, for the readers that are still in it.
 		return ignoreClosed(db.file.Close())
@@ -155,6 +157,15 @@ func (db *DB) Revision() (revision uint64, err error) {
 		return err
 	})
 	return revision, err
+}
+
+// Check returns why the database cannot be read or written, if so; a full disk is not looked for. It takes microseconds.
+func (db *DB) Check() error {
+	if err := db.usable(writeTx); err != nil {
+		return err
+	}
+	_, err := db.Revision()
+	return err
 }
 
 type kind bool

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 )
@@ -51,12 +50,13 @@ func CheckDir(path string) (narrowed []string, err error) {
 
 // checkFolder makes or checks the folder itself and returns its owner.
 func checkFolder(path string, readOnly bool) (narrowed []string, owner owner, err error) {
-	if !readOnly {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) && !readOnly {
 		if err := os.MkdirAll(path, dirMode); err != nil {
 			return nil, owner, fmt.Errorf("making data folder: %w", err)
 		}
+		info, err = os.Lstat(path)
 	}
-	info, err := os.Lstat(path)
 	if err != nil {
 		return nil, owner, fmt.Errorf("checking data folder: %w", err)
 	}
@@ -83,19 +83,20 @@ func checkEntry(path string, folder owner) (narrowed []string, err error) {
 	if err := checkOurs(path, info, folder); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return checkRights(path, info, false, func() error { return f.Chmod(wanted(info)) })
+	return checkRights(path, info, false, func() error {
+		f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(f.Chmod(wanted(info)), f.Close())
+	})
 }
 
 // checkOurs refuses what is neither file nor folder, and what is not the folder's owner's.
 func checkOurs(path string, info fs.FileInfo, folder owner) error {
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
-		return &PermissionError{Path: path, Problem: "is a symbolic link", Command: "rm " + quote(path)}
+		return symlink(path)
 	case !info.Mode().IsRegular() && !info.IsDir():
 		return &PermissionError{Path: path, Problem: "is neither a file nor a folder", Command: "rm " + quote(path)}
 	}
@@ -122,6 +123,11 @@ func checkRights(path string, info fs.FileInfo, readOnly bool, narrow func() err
 		return nil, fmt.Errorf("taking away the group's rights: %w", err)
 	}
 	return []string{path}, nil
+}
+
+func symlink(path string) error {
+	p := quote(path)
+	return &PermissionError{Path: path, Problem: "is a symbolic link", Command: fmt.Sprintf(`mv "$(readlink -f %s)" %s`, p, p)}
 }
 
 func wanted(info fs.FileInfo) fs.FileMode {
@@ -159,5 +165,3 @@ func quote(path string) string {
 	}
 	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
-
-var _ = strconv.Itoa

@@ -117,7 +117,7 @@ func (tx *Tx) record() (revision uint64, err error) {
 		b.FillPercent = appendFill
 		for i, c := range tx.changes {
 			k := changeKey(s.revision, i)
-			if err := b.Put(k, appendChange(nil, k, c)); err != nil {
+			if err := b.Put(k, encodeChange(k, c)); err != nil {
 				return err
 			}
 		}
@@ -132,15 +132,19 @@ func (tx *Tx) record() (revision uint64, err error) {
 
 // trim drops whole revisions, oldest first, until at most length changes are held.
 func trim(feed *bbolt.Bucket, s *state, length uint64) error {
+	var old [][]byte
 	c := feed.Cursor()
-	for k, _ := c.First(); k != nil; k, _ = c.First() {
+	for k, _ := c.First(); k != nil; k, _ = c.Next() {
 		revision := binary.BigEndian.Uint64(k)
 		if s.held <= length && revision > s.floor {
-			return nil
+			break
 		}
 		s.floor = revision
 		s.held--
-		if err := c.Delete(); err != nil {
+		old = append(old, k)
+	}
+	for _, k := range old {
+		if err := feed.Delete(k); err != nil {
 			return err
 		}
 	}
@@ -151,15 +155,17 @@ func changeKey(revision uint64, i int) []byte {
 	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(nil, revision), uint32(i)) //nolint:gosec // a transaction has fewer changes
 }
 
-func appendChange(dst, key []byte, c Change) []byte {
-	return appendFrame(dst, place([]byte(feedBucket)), key, feedVersion, func(dst []byte) []byte {
+// encodeChange returns the frame of c, which stands under key.
+func encodeChange(key []byte, c Change) []byte {
+	b := make([]byte, 0, frameSize(2+len(c.Table)+len(c.Key)))
+	return appendFrame(b, place([]byte(feedBucket)), key, feedVersion, func(b []byte) []byte {
 		deleted := byte(0)
 		if c.Deleted {
 			deleted = 1
 		}
-		dst = append(dst, deleted, byte(len(c.Table))) //nolint:gosec // NewTable bounds the name
-		dst = append(dst, c.Table...)
-		return append(dst, c.Key...)
+		b = append(b, deleted, byte(len(c.Table))) //nolint:gosec // NewTable bounds the name
+		b = append(b, c.Table...)
+		return append(b, c.Key...)
 	})
 }
 

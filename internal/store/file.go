@@ -1,10 +1,8 @@
 package store
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,12 +13,8 @@ import (
 )
 
 const (
-	pageSize    = 4096 // of our files, whatever the machine's
-	minMap      = 1 << 30
-	lockPoll    = 50 * time.Millisecond
-	boltMagic   = 0xED0CDAED
-	boltVersion = 2
-	noFreelist  = 0xffffffffffffffff
+	minMap   = 1 << 30
+	lockPoll = 50 * time.Millisecond
 )
 
 // openFile opens, checks and locks the file, which it makes unless o.ReadOnly.
@@ -54,7 +48,7 @@ func openExisting(path string, folder owner, o *Options, narrowed *[]string) (*o
 	}
 	f, err := os.OpenFile(path, mode|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, syscall.ELOOP) {
-		return nil, &PermissionError{Path: path, Problem: "is a symbolic link; put the file itself there"}
+		return nil, symlink(path)
 	}
 	if err != nil {
 		return nil, err
@@ -154,53 +148,7 @@ func openBolt(f *os.File, readOnly bool, size int64) (db *bbolt.DB, err error) {
 		ReadOnly:        readOnly,
 		FreelistType:    bbolt.FreelistMapType,
 		InitialMmapSize: int(max(minMap, 2*size)),
+		MmapFlags:       populate,
 		NoStatistics:    true,
 	})
-}
-
-// examine looks at the two meta pages of bbolt before bolt maps the file, and refuses a file that is foreign or shorter than they say.
-// It refuses, too, a file without a stored free list, which we never write: bolt would rebuild it in a goroutine whose faults nobody can recover.
-func examine(f *os.File) error {
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	var newest *boltMeta
-	for i := range int64(2) {
-		b := make([]byte, pageSize)
-		if _, err := f.ReadAt(b, i*pageSize); err != nil {
-			return fmt.Errorf("%w: %d bytes are no bbolt file: %w", ErrCorrupt, info.Size(), err)
-		}
-		if m, ok := readMeta(b); ok && (newest == nil || m.txid > newest.txid) {
-			newest = &m
-		}
-	}
-	switch {
-	case newest == nil:
-		return fmt.Errorf("%w: it is not a bbolt file, or both of its meta pages are damaged", ErrCorrupt)
-	case newest.pageSize != pageSize || newest.freelist == noFreelist:
-		return fmt.Errorf("%w: it is a bbolt file, but not one of Postern", ErrCorrupt)
-	case newest.pages > uint64(info.Size())/pageSize: //nolint:gosec // a size is not negative
-		return fmt.Errorf("%w: truncated to %d of at least %d bytes", ErrCorrupt, info.Size(), newest.pages*pageSize)
-	}
-	return nil
-}
-
-// boltMeta is what we read of a meta page: behind the page's header of 16 bytes, in the machine's byte order.
-type boltMeta struct {
-	pageSize uint32
-	freelist uint64 // its page
-	pages    uint64 // in use
-	txid     uint64
-}
-
-func readMeta(page []byte) (m boltMeta, ok bool) {
-	b := page[16:]
-	e := binary.NativeEndian
-	sum := fnv.New64a()
-	_, _ = sum.Write(b[:56])
-	if e.Uint32(b) != boltMagic || e.Uint32(b[4:]) != boltVersion || e.Uint64(b[56:]) != sum.Sum64() {
-		return boltMeta{}, false
-	}
-	return boltMeta{pageSize: e.Uint32(b[8:]), freelist: e.Uint64(b[32:]), pages: e.Uint64(b[40:]), txid: e.Uint64(b[48:])}, true
 }

@@ -19,6 +19,8 @@ const (
 	frameTail = 4
 )
 
+func frameSize(payload int) int { return frameHead + payload + frameTail }
+
 // place starts the sum of the frames of one bucket.
 func place(bucket []byte) uint32 { return crc32.Checksum(bucket, crc32.MakeTable(crc32.Castagnoli)) }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"fmt"
 	"iter"
 
 	"go.etcd.io/bbolt"
@@ -40,7 +41,7 @@ func (t *Table[R]) ScanIndex(tx *Tx, index string, k, from []byte) iter.Seq2[Row
 	return func(yield func(Row[R], error) bool) {
 		var row Row[R]
 		var err error
-		c := cursor{tx: tx, bucket: i.bucket, at: i.entry(k, from), within: i.entry(k, nil)}
+		c := cursor{tx: tx, bucket: i.bucket, at: bytes.Clone(i.entry(k, from)), within: i.entry(k, nil)}
 		read := func(bt *bbolt.Tx, entry, owner []byte) {
 			row.Key = bytes.Clone(i.owner(k, entry, owner))
 			row.Record, err = i.read(t, bt, k, row.Key)
@@ -121,9 +122,13 @@ type cursor struct {
 // next moves to the next entry and calls read with it, whose slices end with read. At the end it returns false.
 func (c *cursor) next(read func(bt *bbolt.Tx, key, value []byte)) (more bool, err error) {
 	err = c.tx.do(func(bt *bbolt.Tx) error {
+		first := !c.begun
 		k, v := c.move(bt)
 		if k == nil || !bytes.HasPrefix(k, c.within) {
 			return nil
+		}
+		if order := bytes.Compare(k, c.at); order < 0 || order == 0 && !first { // a broken page could lead in circles
+			return fmt.Errorf("%w: keys are out of order", ErrCorrupt)
 		}
 		more = true
 		c.at = append(c.at[:0], k...)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -145,7 +146,9 @@ func (t *Table[R]) put(tx *Tx, key []byte, r R, isNew bool) error {
 		if err := t.reindex(bt, key, old, &r); err != nil {
 			return err
 		}
-		return b.Put(key, appendFrame(nil, t.place, key, t.schema.Version, func(dst []byte) []byte { return t.schema.Encode(dst, r) }))
+		encode := func(dst []byte) []byte { return t.schema.Encode(dst, r) }
+		tx.scratch = appendFrame(tx.scratch[:0], t.place, key, t.schema.Version, encode)
+		return b.Put(key, bytes.Clone(tx.scratch)) // bbolt keeps the value until the commit
 	})
 	if err != nil {
 		return t.wrap(key, err)

@@ -1,0 +1,215 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"os"
+	"runtime/debug"
+	"syscall"
+)
+
+// What bbolt's pages look like, in the machine's byte order: a header of 16 bytes (id 8, kind 2, count 2, overflow 4), elements of 16 bytes,
+// then keys and values, to which the elements point from their own place.
+const (
+	pageSize     = 4096 // of our files, whatever the machine's
+	pageHead     = 16
+	elementSize  = 16
+	branchPage   = 0x01
+	leafPage     = 0x02
+	freelistPage = 0x10
+	nestedBucket = 0x01 // a leaf element's flag: the value is the page of a bucket's root, and its sequence
+
+	boltMagic   = 0xED0CDAED
+	boltVersion = 2
+	noFreelist  = 0xffffffffffffffff
+)
+
+// A tree is a bbolt file before bbolt opens it.
+//
+// bbolt trusts the pages that its two meta pages lead to: a page that points back to its parent is an endless loop, one that is used twice or is
+// both used and free is overwritten some day, and a file without a stored free list is searched for free pages in a goroutine whose page faults nobody can
+// recover. So the pages are walked once, at open, before it may see them: each must be what it says, stand in order, and have one owner.
+type tree struct {
+	file  []byte
+	pages uint64   // in use, from the meta page
+	owned []uint64 // a bit for each page
+}
+
+// examine walks the file and reads it into the page cache by the way. The error is ErrCorrupt, or that of mapping the file.
+func examine(f *os.File) (err error) {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	size := info.Size()
+	if size < 2*pageSize {
+		return fmt.Errorf("%w: %d bytes are no database", ErrCorrupt, size)
+	}
+	file, err := syscall.Mmap(int(f.Fd()), 0, int(size), syscall.PROT_READ, syscall.MAP_SHARED|populate)
+	if err != nil {
+		return fmt.Errorf("mapping: %w", err)
+	}
+	defer syscall.Munmap(file) //nolint:errcheck // it fails for no mapping only
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = corrupt(p)
+		}
+	}()
+	m, err := newestMeta(file)
+	if err != nil {
+		return err
+	}
+	if m.pages > uint64(size)/pageSize { //nolint:gosec // it is not negative
+		return fmt.Errorf("%w: truncated to %d of at least %d bytes", ErrCorrupt, size, m.pages*pageSize)
+	}
+	t := &tree{file: file, pages: m.pages, owned: make([]uint64, m.pages/64+1)}
+	if err := t.walk(m.root, nil, nil, true); err != nil {
+		return err
+	}
+	return t.free(m.freelist)
+}
+
+// A meta is the part of a meta page that matters here.
+type meta struct {
+	root     uint64 // page of the bucket of buckets
+	freelist uint64 // page
+	pages    uint64
+	txid     uint64
+}
+
+func newestMeta(file []byte) (newest meta, err error) {
+	err = fmt.Errorf("%w: no bbolt file, or both its meta pages are damaged", ErrCorrupt)
+	e := binary.NativeEndian
+	for i := range 2 {
+		b := file[i*pageSize+pageHead:]
+		sum := fnv.New64a()
+		_, _ = sum.Write(b[:56])
+		if e.Uint32(b) != boltMagic || e.Uint32(b[4:]) != boltVersion || e.Uint64(b[56:]) != sum.Sum64() {
+			continue
+		}
+		m := meta{root: e.Uint64(b[16:]), freelist: e.Uint64(b[32:]), pages: e.Uint64(b[40:]), txid: e.Uint64(b[48:])}
+		if e.Uint32(b[8:]) != pageSize || m.freelist == noFreelist {
+			return meta{}, fmt.Errorf("%w: a bbolt file, but not one of Postern", ErrCorrupt)
+		}
+		if err != nil || m.txid > newest.txid {
+			newest, err = m, nil
+		}
+	}
+	return newest, err
+}
+
+// walk owns the page and all below it, whose keys must be in order from key from up to, but without, to (nil: no bound).
+// In the bucket of buckets, it goes on into these.
+func (t *tree) walk(id uint64, from, to []byte, ofBuckets bool) error { //nolint:revive // the flag is a fact about the page
+	p, err := t.own(id, branchPage|leafPage)
+	if err != nil {
+		return err
+	}
+	n := p.count()
+	if n > 0 && (bytes.Compare(p.key(0), from) < 0 || to != nil && bytes.Compare(p.key(n-1), to) >= 0) {
+		return fmt.Errorf("%w: page %d: its keys are out of order", ErrCorrupt, id)
+	}
+	for i := range n {
+		switch {
+		case p.kind() == branchPage:
+			next := to
+			if i+1 < n {
+				next = p.key(i + 1)
+			}
+			err = t.walk(p.child(i), p.key(i), next, ofBuckets)
+		case !ofBuckets:
+			return nil
+		default:
+			if root := p.bucket(i); root != 0 {
+				err = t.walk(root, nil, nil, false)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// free owns the page of the free list, and the pages in it.
+func (t *tree) free(id uint64) error {
+	p, err := t.own(id, freelistPage)
+	if err != nil {
+		return err
+	}
+	n, ids := uint64(p.count()), p[pageHead:]
+	if n == 0xffff { // the true count comes first
+		n, ids = binary.NativeEndian.Uint64(ids), ids[8:]
+	}
+	for i := range n {
+		if err := t.claim(binary.NativeEndian.Uint64(ids[8*i:])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// own returns the page, which must be of one of the kinds, and which nobody else may own.
+func (t *tree) own(id uint64, kinds uint16) (page, error) {
+	if err := t.claim(id); err != nil {
+		return nil, err
+	}
+	p := page(t.file[id*pageSize:])
+	overflow, kind := p.overflow(), p.kind()
+	if p.id() != id || overflow >= t.pages-id || kind&kinds == 0 || kind&(kind-1) != 0 {
+		return nil, fmt.Errorf("%w: page %d is not what it should be", ErrCorrupt, id)
+	}
+	for i := range overflow {
+		if err := t.claim(id + 1 + i); err != nil {
+			return nil, err
+		}
+	}
+	return p[:(overflow+1)*pageSize], nil
+}
+
+func (t *tree) claim(id uint64) error {
+	if id < 2 || id >= t.pages {
+		return fmt.Errorf("%w: page %d of %d", ErrCorrupt, id, t.pages)
+	}
+	if t.owned[id/64]&(1<<(id%64)) != 0 {
+		return fmt.Errorf("%w: page %d is used twice", ErrCorrupt, id)
+	}
+	t.owned[id/64] |= 1 << (id % 64)
+	return nil
+}
+
+// A page is one page with its overflow. Its methods panic if an element points out of it; examine recovers.
+type page []byte
+
+func (p page) id() uint64       { return binary.NativeEndian.Uint64(p) }
+func (p page) kind() uint16     { return binary.NativeEndian.Uint16(p[8:]) }
+func (p page) count() int       { return int(binary.NativeEndian.Uint16(p[10:])) }
+func (p page) overflow() uint64 { return uint64(binary.NativeEndian.Uint32(p[12:])) }
+
+func (p page) element(i int) page { return p[pageHead+i*elementSize:] }
+
+// key returns the key of an element: in a branch, position 4, size 4, child 8; in a leaf, flags 4, position 4, size 4, size of the value 4.
+func (p page) key(i int) []byte {
+	e := p.element(i)
+	at := e
+	if p.kind() == leafPage {
+		at = e[4:]
+	}
+	pos, size := binary.NativeEndian.Uint32(at), binary.NativeEndian.Uint32(at[4:])
+	return e[pos:][:size]
+}
+
+func (p page) child(i int) uint64 { return binary.NativeEndian.Uint64(p.element(i)[8:]) }
+
+// bucket returns the root of the bucket in a leaf element; 0 if it holds none or has it within itself.
+func (p page) bucket(i int) uint64 {
+	e := p.element(i)
+	if binary.NativeEndian.Uint32(e)&nestedBucket == 0 {
+		return 0
+	}
+	pos, size := binary.NativeEndian.Uint32(e[4:]), binary.NativeEndian.Uint32(e[8:])
+	return binary.NativeEndian.Uint64(e[pos:][size:])
+}
