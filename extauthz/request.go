@@ -1,5 +1,13 @@
 package extauthz
 
+import (
+	"errors"
+	"unicode/utf8"
+	"unsafe"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
 // Request is what one Check asks about: the few fields of Envoy's CheckRequest that a decision reads.
 //
 // Its strings alias the message and live as long as the Check; copy what must outlive it.
@@ -31,3 +39,350 @@ type Header struct {
 	Value string // may hold any byte from 0x20 on, but DEL, and TAB
 }
 
+// Why a CheckRequest is unreadable. Each is a fault between Envoy and us, never of the client.
+var (
+	errMalformed = errors.New("reading CheckRequest: malformed message")
+	errNotUTF8   = errors.New("reading CheckRequest: invalid UTF-8 in a field that decides")
+	errNoHTTP    = errors.New("reading CheckRequest: no attributes.request.http")
+	errRepeated  = errors.New("reading CheckRequest: repeated pseudo header")
+)
+
+// scan reads the CheckRequest in b. The headers are put into room, which is empty, as far as it goes.
+//
+// It yields what the protobuf decoder would: submessages that come in pieces are merged, of scalars and of map keys the
+// last counts, unknown fields are skipped, groups too. Where the decoder refuses, scan goes on only if the fault lies in
+// a field that no decision reads. A header's value is judged by whoever reads it, so here it may hold any byte.
+//
+// The headers are those of header_map if that is present, else those of headers. A :path in header_map is exact, where
+// http.path was made printable by Envoy, and counts before it. Nothing is allocated while the headers fit the room.
+func scan(b []byte, room []Header) (Request, error) {
+	s := scanner{Request: Request{Headers: room}}
+	err := walk(unsafe.String(unsafe.SliceData(b), len(b)), s.checkRequest)
+	if err == nil {
+		err = s.finish()
+	}
+	if err != nil {
+		return Request{}, err
+	}
+	return s.Request, nil
+}
+
+// scanner is a scan in progress: the Request, and what is known beyond it. Its methods named after a message take one
+// field of that message: its number, and its value.
+type scanner struct {
+	Request
+	hasHTTP  bool
+	isList   bool   // header_map is present: headers does not count
+	path     string // http.path
+	rawPaths int    // how many lines of header_map are :path
+	names    nameSet
+}
+
+func (s *scanner) checkRequest(number uint64, value string) error {
+	if number == 1 { // attributes
+		return walk(value, s.attributeContext)
+	}
+	return nil
+}
+
+func (s *scanner) attributeContext(number uint64, value string) error {
+	switch number {
+	case 1: // source
+		return walk(value, s.peer)
+	case 4: // request
+		return walk(value, s.request)
+	case 10: // context_extensions
+		return s.extension(value)
+	}
+	return nil
+}
+
+func (s *scanner) peer(number uint64, value string) error {
+	if number == 1 { // address
+		return walk(value, s.address)
+	}
+	return nil
+}
+
+func (s *scanner) address(number uint64, value string) error {
+	switch number {
+	case 1: // socket_address
+		return walk(value, s.socketAddress)
+	case 2, 3: // pipe, envoy_internal_address: they take the socket address's place
+		s.Source = ""
+	}
+	return nil
+}
+
+func (s *scanner) socketAddress(number uint64, value string) (err error) {
+	if number == 2 { // address
+		s.Source, err = text(value)
+	}
+	return err
+}
+
+func (s *scanner) extension(entry string) error {
+	key, value, _, err := keyValue(entry)
+	if err != nil {
+		return err
+	}
+	switch key {
+	case "policy":
+		s.Policy = Extension{Present: true, Value: value}
+	case "environment":
+		s.Environment = Extension{Present: true, Value: value}
+	}
+	return nil
+}
+
+func (s *scanner) request(number uint64, value string) error {
+	if number == 2 { // http
+		s.hasHTTP = true
+		return walk(value, s.httpRequest)
+	}
+	return nil
+}
+
+func (s *scanner) httpRequest(number uint64, value string) (err error) {
+	switch number {
+	case 2:
+		s.Method, err = text(value)
+	case 3: // headers
+		return s.mapEntry(value)
+	case 4:
+		s.path = value
+	case 5:
+		s.Host, err = text(value)
+	case 10:
+		s.Protocol, err = text(value)
+	case 13: // header_map
+		if !s.isList {
+			s.isList, s.Headers = true, s.Headers[:0]
+		}
+		return s.headerMap(value)
+	}
+	return err
+}
+
+// mapEntry takes an entry of http.headers, a map: a name that comes again replaces its value.
+func (s *scanner) mapEntry(entry string) error {
+	name, value, _, err := keyValue(entry)
+	if err != nil || s.isList {
+		return err
+	}
+	if at := s.names.add(name, s.Headers); at < len(s.Headers) {
+		s.Headers[at].Value = value
+		return nil
+	}
+	s.Headers = append(s.Headers, Header{name, value})
+	return nil
+}
+
+func (s *scanner) headerMap(message string) error {
+	headers := s.Headers
+	for len(message) > 0 {
+		number, line, rest, ok := field(message)
+		if !ok {
+			return errMalformed
+		}
+		message = rest
+		if number != 1 { // headers
+			continue
+		}
+		name, value, raw, err := keyValue(line)
+		if err != nil {
+			return err
+		}
+		if raw != "" {
+			value = raw
+		}
+		if name == ":path" {
+			s.rawPaths++
+			s.Path = value
+		}
+		headers = append(headers, Header{name, value})
+	}
+	s.Headers = headers
+	return nil
+}
+
+// finish decides what only the whole message shows.
+func (s *scanner) finish() error {
+	if !s.hasHTTP {
+		return errNoHTTP
+	}
+	if s.rawPaths == 0 {
+		s.Path = s.path
+	}
+	if !utf8.ValidString(s.path) && s.rawPaths == 0 || !utf8.ValidString(s.Policy.Value) || !utf8.ValidString(s.Environment.Value) {
+		return errNotUTF8
+	}
+	authorities := 0
+	if s.Host == "" {
+		for _, h := range s.Headers {
+			if h.Name == ":authority" {
+				s.Host = h.Value
+				authorities++
+			}
+		}
+	}
+	if s.rawPaths > 1 || authorities > 1 {
+		return errRepeated
+	}
+	return nil
+}
+
+// nameSet finds a name among headers without comparing it with each of them.
+type nameSet struct {
+	seen  [4]uint64      // a bit for each name, from few of its bytes
+	index map[string]int // name → its index, once there are many
+}
+
+const manyNames = 128
+
+// add returns the index of name among headers, which are all that were added before; their number if it is new.
+func (s *nameSet) add(name string, headers []Header) int {
+	if len(headers) == manyNames && s.index == nil {
+		s.index = make(map[string]int, 2*manyNames)
+		for i, h := range headers {
+			s.index[h.Name] = i
+		}
+	}
+	if s.index != nil {
+		at, known := s.index[name]
+		if !known {
+			at = len(headers)
+			s.index[name] = at
+		}
+		return at
+	}
+	var sum uint8
+	if n := len(name); n > 0 {
+		sum = uint8(n)*37 + name[0] + name[n/2]*3 + name[n-1]*5
+	}
+	word, bit := &s.seen[sum/64], uint64(1)<<(sum%64)
+	if *word&bit == 0 {
+		*word |= bit
+		return len(headers)
+	}
+	for i := range headers {
+		if headers[i].Name == name {
+			return i
+		}
+	}
+	return len(headers)
+}
+
+// walk calls visit with each length-delimited field of message, in order. All fields that are read are of that wire
+// type; one of another type is skipped, as the decoder does with a number that it knows by a different type.
+func walk(message string, visit func(number uint64, value string) error) error {
+	for len(message) > 0 {
+		number, value, rest, ok := field(message)
+		if !ok {
+			return errMalformed
+		}
+		if number != 0 {
+			if err := visit(number, value); err != nil {
+				return err
+			}
+		}
+		message = rest
+	}
+	return nil
+}
+
+// keyValue reads a map entry or a HeaderValue, of which raw is the third field. The key is valid UTF-8.
+func keyValue(entry string) (key, value, raw string, err error) {
+	// The usual entry: the key, then one value, each shorter than 128 bytes.
+	if len(entry) > 1 && entry[0] == 1<<3|2 && entry[1] < 0x80 && int(entry[1])+3 < len(entry) {
+		end := int(entry[1]) + 2
+		name, second, size := entry[2:end], entry[end], entry[end+1]
+		if size < 0x80 && end+2+int(size) == len(entry) && (second == 2<<3|2 || second == 3<<3|2) && ascii(name) {
+			if second == 2<<3|2 {
+				return name, entry[end+2:], "", nil
+			}
+			return name, "", entry[end+2:], nil
+		}
+	}
+	for len(entry) > 0 {
+		number, v, rest, ok := field(entry)
+		if !ok {
+			return "", "", "", errMalformed
+		}
+		switch number {
+		case 1:
+			if key, err = text(v); err != nil {
+				return "", "", "", err
+			}
+		case 2:
+			value = v
+		case 3:
+			raw = v
+		}
+		entry = rest
+	}
+	return key, value, raw, nil
+}
+
+// field splits the first field off message. The number is 0 unless the field is length-delimited.
+func field(message string) (number uint64, value, rest string, ok bool) {
+	if len(message) > 1 && message[0]&0x87 == 2 && message[0] > 7 && message[1] < 0x80 && int(message[1])+2 <= len(message) {
+		end := int(message[1]) + 2
+		return uint64(message[0] >> 3), message[2:end], message[end:], true
+	}
+	return longField(message)
+}
+
+func longField(message string) (number uint64, value, rest string, ok bool) {
+	tag, n := protowire.ConsumeVarint([]byte(message))
+	number = tag >> 3
+	if n < 0 || number == 0 || number > uint64(protowire.MaxValidNumber) {
+		return 0, "", "", false
+	}
+	rest = message[n:]
+	wireType := protowire.Type(tag & 7)
+	if wireType != protowire.BytesType {
+		n := protowire.ConsumeFieldValue(protowire.Number(number), wireType, []byte(rest)) // a group to its end
+		if n < 0 {
+			return 0, "", "", false
+		}
+		return 0, "", rest[n:], true
+	}
+	size, n := protowire.ConsumeVarint([]byte(rest))
+	if n < 0 || size > uint64(len(rest)-n) {
+		return 0, "", "", false
+	}
+	rest = rest[n:]
+	return number, rest[:size], rest[size:], true
+}
+
+// text returns b, which the decoder would refuse unless it is UTF-8.
+func text(b string) (string, error) {
+	if !ascii(b) && !utf8.ValidString(b) {
+		return "", errNotUTF8
+	}
+	return b, nil
+}
+
+func ascii(s string) bool {
+	const high = 0x8080808080808080
+	n := len(s)
+	if n < 8 {
+		var or byte
+		for i := range n {
+			or |= s[i]
+		}
+		return or < 0x80
+	}
+	or := word(s[n-8:])
+	for ; len(s) > 8; s = s[8:] {
+		or |= word(s)
+	}
+	return or&high == 0
+}
+
+func word(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}

@@ -1,0 +1,316 @@
+package extauthz
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/postern-auth/postern/keystore"
+)
+
+// Options are what [New] needs. Profile, Environments and Keys must be set.
+type Options struct {
+	Profile      Profile
+	Environments []keystore.Environment // those of the file, in its order; at least one
+
+	// InjectEnvironment says that the file lists environments: in a profile that sends the environment upstream only then,
+	// it is sent. Other profiles always send it.
+	InjectEnvironment bool
+
+	Policies []PolicySpec // in the order of the file
+	Default  PolicySpec   // what no policy matches; its auth cannot be none
+
+	PathCheck     PathCheck    // "": PathStrict
+	RejectSpoofed bool         // a client's copy of a managed header is 400 instead of removed
+	TrustedHops   int          // the caller is the peer (0), or the n-th entry from the right of x-forwarded-for
+	Credentials   Credentials  // of policies that say nothing; "": CredentialsStrip
+	Identity      IdentityMode // "": IdentityOff
+
+	Keys       *keystore.Store
+	Registerer prometheus.Registerer // nil: what is counted is not published
+}
+
+// Authorizer decides. It is one snapshot of the configuration, immutable and safe for all goroutines at once.
+type Authorizer struct {
+	profile           Profile
+	environments      map[string]int // name → number
+	prefixes          []string       // of keys, by environment
+	injectEnvironment bool
+	pathCheck         PathCheck
+	rejectSpoofed     bool
+	trustedHops       int
+	identity          IdentityMode
+
+	headers  *headerTable
+	router   *router
+	keys     *keystore.Store
+	prepared *keystore.Prepare // this configuration's generation
+	metrics  *metrics
+	warnings []*ProblemError
+
+	// For replies.
+	public         *pieces            // of an allow without a key: all managed headers removed
+	noEndUser      *pieces            // of an allow with a key but without an end user
+	refusals       [classCount]*reply // by class; nil for ClassAllowed
+	endUserHeader  string             // that carries the verified end user; "" where the profile has none
+	identityHeader string             // that carries Decision.identity; "" likewise
+	requestID      string             // the response header of denials that repeats Envoy's x-request-id
+}
+
+// New makes an Authorizer. Its errors are joined [ProblemError]s, all that were found, or that of the Registerer.
+func New(o Options) (*Authorizer, error) {
+	a := &Authorizer{
+		profile: o.Profile, environments: map[string]int{}, injectEnvironment: o.InjectEnvironment, pathCheck: o.PathCheck,
+		rejectSpoofed: o.RejectSpoofed, trustedHops: o.TrustedHops, identity: o.Identity, keys: o.Keys,
+	}
+	for i, e := range o.Environments {
+		a.environments[e.Name] = i
+		a.prefixes = append(a.prefixes, e.KeyPrefix)
+	}
+	if a.pathCheck == "" {
+		a.pathCheck = PathStrict
+	}
+	c := &compiler{profile: a.profile, environments: a.environments, pathCheck: a.pathCheck, credentials: o.Credentials}
+	c.settings(o)
+	a.router = c.compile(o.Policies, o.Default)
+	if len(c.problems) > 0 {
+		return nil, errors.Join(c.problems...)
+	}
+	a.warnings = c.warnings
+	a.headers = newHeaderTable(a.profile)
+	a.prepared = keystore.NewPrepare(a.prepare)
+	a.prepareReplies()
+	var err error
+	a.metrics, err = newMetrics(o.Registerer)
+	return a, err
+}
+
+// settings checks what stands outside policies, and sets what policies that say nothing take.
+func (c *compiler) settings(o Options) {
+	switch o.PathCheck {
+	case "", PathStrict, PathDecodeOnce, PathOff:
+	default:
+		c.problems.add("path_check", "write strict, decode_once or off", "%q is not one of its values", o.PathCheck)
+	}
+	switch {
+	case o.Identity != "" && o.Profile.header(fromOwnerIdentity) == "":
+		c.problems.add("identity_mode", "remove it", "profile %s has no header for it", o.Profile.name)
+	case o.Identity != "" && o.Identity != IdentityOff && o.Identity != IdentityRaw && o.Identity != IdentitySHA256:
+		c.problems.add("identity_mode", "write off, raw or sha256", "%q is not one of its values", o.Identity)
+	}
+	if o.TrustedHops < 0 {
+		c.problems.add("authz.trusted_hops", "write 0 or more", "%d is less than none", o.TrustedHops)
+	}
+	switch problem, hint := o.Profile.credentialsProblem(o.Credentials); {
+	case o.Credentials == "":
+		c.credentials = CredentialsStrip
+	case o.Profile.setting == "":
+		c.problems.add("credentials", "set it in each policy", "profile %s has no setting for it", o.Profile.name)
+	case problem != "":
+		c.problems.add(o.Profile.setting, hint, "%s", problem)
+	}
+}
+
+// prepareReplies makes what every reply is built from.
+func (a *Authorizer) prepareReplies() {
+	var public, noEndUser pieces
+	for _, o := range a.profile.managed {
+		public.remove = append(public.remove, o.header)
+		if o.source == fromEndUser {
+			noEndUser.remove = append(noEndUser.remove, o.header)
+		}
+	}
+	a.public, a.noEndUser = newPieces(public), newPieces(noEndUser)
+	a.refusals = a.profile.replies()
+	a.endUserHeader = a.profile.header(fromEndUser)
+	a.identityHeader = a.profile.header(fromOwnerIdentity)
+	a.requestID = *a.profile.named("request_id")
+}
+
+// Warnings returns what is hardly meant in the configuration, in the order of the file.
+func (a *Authorizer) Warnings() []*ProblemError { return a.warnings }
+
+// Authorize decides on one request: the life of a request from step 1 to step 7. It changes nothing, so it may be asked
+// twice; what was answered is counted by [Authorizer.Count]. r is read only, and must outlive the Decision.
+//
+// ctx bounds the time that a key's record may take to read. A failure is a Decision too.
+func (a *Authorizer) Authorize(ctx context.Context, r *Request, now time.Time) Decision {
+	d := Decision{}
+	d.reason = a.decide(ctx, r, now, &d)
+	return d
+}
+
+// decide takes the steps in order. The first that refuses is the answer; d gets what was proven on the way.
+func (a *Authorizer) decide(ctx context.Context, r *Request, now time.Time, d *Decision) Reason {
+	// 1. Read.
+	got, path, refused := a.read(r)
+	d.extra, d.spoofed = got.extra, got.spoofed
+	if refused != ReasonUndecided {
+		return refused
+	}
+	// 2. Route.
+	narrowed, refused := a.route(r, path, d)
+	if refused != ReasonUndecided {
+		return refused
+	}
+	grounds := d.policy.open(r)
+	if grounds == ReasonUndecided {
+		// 3. Find the credential.
+		found, refused := d.policy.findCredential(a.profile.places, &got.credentials)
+		if refused != ReasonUndecided {
+			return refused
+		}
+		// 4. Prove it.
+		if refused = a.prove(ctx, found, now, d); refused != ReasonUndecided {
+			return refused
+		}
+		// 5. Delegate.
+		if refused = a.delegate(got.endUser, d); refused != ReasonUndecided {
+			return refused
+		}
+		grounds = ReasonAllowed
+	}
+	// 6. Authorize.
+	if refused = a.permit(r, narrowed, d); refused != ReasonUndecided {
+		return refused
+	}
+	// 7. Limit: nothing yet.
+
+	// The one place where a request is allowed. Nothing refused it, and either a credential was proven or its policy
+	// asks for none.
+	return grounds
+}
+
+// read is step 1: everything that is judged on every request, before any policy is looked for.
+func (a *Authorizer) read(r *Request) (got received, path string, refused Reason) {
+	got = a.headers.read(r.Headers)
+	path, ok := a.pathCheck.canonical(r.Method, r.Path)
+	switch {
+	case !ok:
+		return got, "", ReasonPathRefused
+	case strings.IndexByte(r.Host, ',') >= 0:
+		return got, "", ReasonHostRefused
+	case got.nominated:
+		return got, "", ReasonConnectionRefused
+	case got.spoofed && a.rejectSpoofed:
+		return got, "", ReasonHeaderSpoofed
+	}
+	return got, path, ReasonUndecided
+}
+
+// everyEnvironment is what route returns where Envoy narrows nothing.
+const everyEnvironment = -1
+
+// route is step 2: it chooses the policy, by the name that Envoy gives or else by the request, and returns the number of
+// the one environment that Envoy narrows the policy's to.
+func (a *Authorizer) route(r *Request, path string, d *Decision) (narrowed int, refused Reason) {
+	if r.Policy.Present {
+		d.policy = a.router.named[r.Policy.Value]
+		if d.policy == nil {
+			return 0, ReasonPolicyUnknown
+		}
+	} else {
+		d.policy = a.router.find(canonicalHost(r.Host), path, r.Method)
+	}
+	if !r.Environment.Present {
+		return everyEnvironment, ReasonUndecided
+	}
+	number, known := a.environments[r.Environment.Value]
+	if !known {
+		return 0, ReasonEnvironmentUnconfigured
+	}
+	return number, ReasonUndecided
+}
+
+// prove is step 4: whatever is wrong with the credential, the client learns the same.
+func (a *Authorizer) prove(ctx context.Context, found presented, now time.Time, d *Decision) Reason {
+	if found.key.kind == 0 {
+		return ReasonTokenRefused // until tokens are built
+	}
+	match, err := a.keys.Lookup(ctx, found.key.text, a.prepared, now)
+	if err != nil {
+		return reasonOf(err)
+	}
+	key := match.Prepared.(*preparedKey)
+	switch {
+	case key.refused != ReasonUndecided:
+		return key.refused
+	case a.profile.prefixMustFit && !a.prefixFits(found.key.text, key.number, match.Imported):
+		return ReasonKeyPrefixMismatch
+	case found.token.kind != 0:
+		return ReasonTokenRefused // until tokens are built
+	}
+	d.key, d.match = key, match
+	return ReasonUndecided
+}
+
+// reasonOf translates what the key store says.
+func reasonOf(err error) Reason {
+	switch {
+	case errors.Is(err, keystore.ErrUnknown):
+		return ReasonKeyUnknown
+	case errors.Is(err, keystore.ErrDisabled):
+		return ReasonKeyDisabled
+	case errors.Is(err, keystore.ErrExpired):
+		return ReasonKeyExpired
+	case errors.Is(err, keystore.ErrRevoked):
+		return ReasonKeyRevoked
+	case errors.Is(err, keystore.ErrTenantSuspended):
+		return ReasonTenantSuspended
+	case errors.Is(err, keystore.ErrOverloaded):
+		return ReasonOverloaded
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return ReasonDeadline
+	}
+	return ReasonStore
+}
+
+// prefixFits reports whether a key is printed with the prefix of its environment; an imported one, whose text is not ours,
+// only must not begin with that of another environment. Where one prefix begins another the longer one counts.
+func (a *Authorizer) prefixFits(text string, environment int, imported bool) bool {
+	longest := -1
+	for i, prefix := range a.prefixes {
+		if strings.HasPrefix(text, prefix) && (longest < 0 || len(prefix) > len(a.prefixes[longest])) {
+			longest = i
+		}
+	}
+	return longest == environment || imported && longest < 0
+}
+
+// delegate is step 5: it decides for whom the request acts.
+func (a *Authorizer) delegate(sent onlyOne, d *Decision) Reason {
+	endUser, refused := d.policy.delegate(d.key, sent)
+	if refused != ReasonUndecided {
+		return refused
+	}
+	d.endUser, d.identity = endUser, d.key.identity
+	if endUser != "" && a.sendsIdentity() {
+		d.identity = a.identity.of(d.key.tenant, endUser)
+	}
+	return ReasonUndecided
+}
+
+// permit is step 6: what the policy and the key say about environment, caller, permissions and upgrade. Where no
+// credential was demanded only the caller and the upgrade are left to ask about.
+func (a *Authorizer) permit(r *Request, narrowed int, d *Decision) Reason {
+	p, key := d.policy, d.key
+	if key != nil && (!p.permits(key.number) || narrowed != everyEnvironment && narrowed != key.number) {
+		return ReasonEnvironmentNotAllowed
+	}
+	if p.cidrs != nil || key != nil && key.cidrs != nil {
+		address := caller(r, a.trustedHops)
+		if !within(p.cidrs, address) || key != nil && !within(key.cidrs, address) {
+			return ReasonAddressRefused
+		}
+	}
+	switch {
+	case key != nil && !p.holds(key.permissions):
+		return ReasonPermissionMissing
+	case p.upgrades != nil && !p.upgradesTo(r):
+		return ReasonUpgradeRefused
+	}
+	return ReasonUndecided
+}

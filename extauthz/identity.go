@@ -1,0 +1,144 @@
+package extauthz
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/netip"
+	"strings"
+
+	"github.com/postern-auth/postern/keystore"
+)
+
+// The most bytes that a header set by Postern may have (R-RESP-3).
+const (
+	maxHeaderValue      = 1024
+	maxPermissionsValue = 2048
+)
+
+// IdentityMode says how the profile's header for owner and end user in one string is written. "" is [IdentityOff].
+type IdentityMode string
+
+// The identity modes.
+const (
+	IdentityOff    IdentityMode = "off"    // the header is removed
+	IdentityRaw    IdentityMode = "raw"    // <owner>:<end user>, or <owner> alone
+	IdentitySHA256 IdentityMode = "sha256" // the lower-case hex SHA-256 of that
+)
+
+// of returns the header's value; endUser may be "".
+func (m IdentityMode) of(owner, endUser string) string {
+	s := owner
+	if endUser != "" {
+		s += ":" + endUser
+	}
+	if m == IdentitySHA256 {
+		sum := sha256.Sum256([]byte(s))
+		return hex.EncodeToString(sum[:])
+	}
+	return s
+}
+
+// preparedKey is what a decision and its reply need of a key: made once for each version of its record and each
+// configuration, kept beside the record in the cache, shared and never changed.
+type preparedKey struct {
+	refused Reason // why this key passes nothing under this configuration; ReasonUndecided: nothing against it
+
+	id          string
+	tenant      string
+	environment string
+	number      int // of the environment
+	permissions []string
+	cidrs       []netip.Prefix
+	delegates   bool // it may act for end users
+
+	identity string  // of the owner alone, where the profile sends it; "" elsewhere
+	pieces   *pieces // of every reply to this key, whatever the end user
+}
+
+// prepare is the keystore.Prepare of this configuration. The size is an estimate, in bytes.
+func (a *Authorizer) prepare(k *keystore.Key) (value any, size int) {
+	p := &preparedKey{
+		id: k.ID, tenant: k.Tenant, environment: k.Environment, permissions: k.Permissions, cidrs: unmapped(k.CIDRs),
+		delegates: k.OnBehalfOf != keystore.DelegationNone,
+	}
+	number, known := a.environments[k.Environment]
+	if !known {
+		p.refused = ReasonEnvironmentUnknown
+		return p, 256
+	}
+	p.number = number
+	var given pieces
+	for _, o := range a.profile.managed {
+		if o.source == fromEndUser || o.source == fromOwnerIdentity && a.sendsIdentity() {
+			continue // not the same for every request of this key
+		}
+		value := a.valueOf(o.source, k)
+		switch {
+		case value == "":
+			given.remove = append(given.remove, o.header)
+		case !sendable(value, o.source):
+			p.refused = ReasonReply
+			return p, 256
+		default:
+			given.set = append(given.set, nameValue{o.header, value})
+		}
+	}
+	if a.sendsIdentity() {
+		p.identity = a.identity.of(k.Tenant, "")
+	}
+	if a.profile.environmentInResponse {
+		given.respond = []nameValue{{a.profile.header(fromEnvironment), k.Environment}}
+	}
+	given.metadata = []nameValue{{"tenant_id", k.Tenant}, {"environment", k.Environment}, {"key_id", k.ID}}
+	p.pieces = newPieces(given)
+	return p, 1024
+}
+
+// valueOf returns what a managed header says of a key, whoever the end user is; "" removes it.
+func (a *Authorizer) valueOf(s source, k *keystore.Key) string {
+	switch s {
+	case fromTenant:
+		return k.Tenant
+	case fromOrganization:
+		if k.TenantKind == keystore.KindOrganization {
+			return k.Tenant
+		}
+	case fromEnvironment:
+		if !a.profile.environmentIfListed || a.injectEnvironment {
+			return k.Environment
+		}
+	case fromKey:
+		return k.ID
+	case fromPermissions:
+		return strings.Join(k.Permissions, ",")
+	case fromNowhere, fromEndUser, fromToken, fromOwnerIdentity:
+	}
+	return ""
+}
+
+// sendsIdentity reports whether the header of owner and end user is set.
+func (a *Authorizer) sendsIdentity() bool {
+	return a.identity == IdentityRaw || a.identity == IdentitySHA256
+}
+
+// sendable reports whether a value may stand in a header (R-RESP-3). Ours always may: they are checked when written.
+func sendable(value string, s source) bool {
+	limit := maxHeaderValue
+	if s == fromPermissions {
+		limit = maxPermissionsValue
+	}
+	return len(value) <= limit && printable(value)
+}
+
+// printable reports whether s is visible ASCII and inner spaces, and not empty.
+func printable(s string) bool {
+	if s == "" || s[0] == ' ' || s[len(s)-1] == ' ' {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,300 @@
+package extauthz
+
+import (
+	"net/http"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// The rules of this file. It alone makes CheckResponses; each rule answers something that Envoy does with one.
+//
+//   - status.code is 0 beside an ok_response where the decision allows, and nowhere else. It is 16 for HTTP 401 and 7 for
+//     any other refusal, beside a denied_response. There is no third kind of reply (R-RESP-1).
+//   - Every header has append: false and append_action: OVERWRITE_IF_EXISTS_OR_ADD, whichever of the two is read; its name
+//     is in lower case, its value visible ASCII with spaces inside, never empty (R-RESP-2, R-RESP-3).
+//   - On an allow each managed request header is either set or removed, never both: in Envoy the removal would win.
+//   - What is set has at most maxSet bytes, so that the request keeps clear of Envoy's own limits (R-RESP-4).
+//   - The query is never changed (R-RESP-5), nor the content-type of other people's responses.
+//   - A refusal is the same bytes for all of its class (R-RESP-7), but for the request id, the grpc-status that gRPC
+//     clients need, and what a proven key has on every response.
+//   - Metadata goes with both kinds, as strings, since numbers would be doubles. It holds no secret.
+//   - An allow that cannot be said by these rules is answered as a decision that nobody made: 503.
+
+// maxSet is how many bytes the request headers that one reply sets may have: their names and values.
+const maxSet = 8 << 10
+
+// The fields that a CheckResponse of ours has.
+const (
+	checkStatus, checkDenied, checkOK, checkMetadata protowire.Number = 1, 2, 3, 4 // CheckResponse
+
+	statusCode protowire.Number = 1 // google.rpc.Status, and envoy.type.v3.HttpStatus
+
+	deniedStatus, deniedHeaders, deniedBody protowire.Number = 1, 2, 3 // DeniedHttpResponse
+	okHeaders, okRemove, okRespond          protowire.Number = 2, 5, 6 // OkHttpResponse
+
+	optionHeader, optionAppend, optionAction protowire.Number = 1, 2, 3 // HeaderValueOption
+	overwriteOrAdd                                            = 2       // its append_action
+
+	structFields protowire.Number = 1 // google.protobuf.Struct
+	valueString  protowire.Number = 3 // google.protobuf.Value
+
+	entryKey, entryValue protowire.Number = 1, 2 // an entry of a map, and HeaderValue
+)
+
+// encoded is pieces as bytes of a CheckResponse: fields of its submessages, one after the other. The zero value allows
+// nothing.
+type encoded struct {
+	sound    bool // the pieces obey the rules
+	size     int  // of the request headers set
+	set      []byte
+	remove   []byte
+	respond  []byte // on an allow
+	denied   []byte // the same headers on a denial
+	metadata []byte // entries of the Struct
+}
+
+func encode(p *pieces) encoded {
+	e := encoded{sound: true}
+	for _, h := range p.set {
+		e.sound = e.sound && isLowerToken(h.name) && printable(h.value)
+		e.size += len(h.name) + len(h.value)
+		e.set = appendHeader(e.set, okHeaders, h.name, h.value)
+	}
+	for _, name := range p.remove {
+		e.sound = e.sound && isLowerToken(name)
+		e.remove = appendString(e.remove, okRemove, name)
+	}
+	for _, h := range p.respond {
+		e.sound = e.sound && isLowerToken(h.name) && printable(h.value)
+		e.respond = appendHeader(e.respond, okRespond, h.name, h.value)
+		e.denied = appendHeader(e.denied, deniedHeaders, h.name, h.value)
+	}
+	for _, m := range p.metadata {
+		e.sound = e.sound && printable(m.value)
+		e.metadata = appendMetadata(e.metadata, m.name, m.value)
+	}
+	return e
+}
+
+// encodedReply is a reply as fields of DeniedHttpResponse. What depends on the request goes between the two.
+type encodedReply struct {
+	headers []byte // after the HTTP status
+	body    []byte
+}
+
+func encodeReply(r *reply) encodedReply {
+	var e encodedReply
+	e.headers = wrap(appendNumber(nil, statusCode, uint64(r.status)), 0, deniedStatus)
+	for _, h := range r.headers {
+		e.headers = appendHeader(e.headers, deniedHeaders, h.name, h.value)
+	}
+	if r.body != "" {
+		e.body = appendString(nil, deniedBody, r.body)
+	}
+	return e
+}
+
+// appendResponse appends the CheckResponse that says d to dst. r is the request that was decided on; what could not be
+// read is the zero Request.
+func (a *Authorizer) appendResponse(dst []byte, d *Decision, r *Request) []byte {
+	if !d.Allowed() {
+		return a.appendDenial(dst, d, d.reason, r)
+	}
+	if !a.answers(d) {
+		return a.appendDenial(dst, d, ReasonReply, r)
+	}
+	return a.appendAllow(dst, d)
+}
+
+// answers reports whether d, which allows, can be said by the rules. If not, it must not allow: [ReasonReply].
+func (a *Authorizer) answers(d *Decision) bool {
+	parts, n := a.parts(d)
+	size := 0
+	for _, p := range parts[:n] {
+		if p == nil || !p.encoded.sound {
+			return false
+		}
+		size += p.encoded.size
+	}
+	for _, h := range a.headersOf(d) {
+		if h.name == "" {
+			continue
+		}
+		if !printable(h.value) {
+			return false
+		}
+		size += len(h.name) + len(h.value)
+	}
+	return n > 0 && size <= maxSet
+}
+
+// parts returns the prepared pieces that make an allow, and how many they are: none if something is missing.
+func (a *Authorizer) parts(d *Decision) (parts [3]*pieces, n int) {
+	switch {
+	case d.policy == nil:
+		return parts, 0
+	case d.key == nil:
+		return [...]*pieces{a.public, d.policy.stripped, nil}, 2
+	case d.endUser == "":
+		return [...]*pieces{d.key.pieces, d.policy.passing, a.noEndUser}, 3
+	default:
+		return [...]*pieces{d.key.pieces, d.policy.passing, nil}, 2
+	}
+}
+
+// headersOf returns the request headers that depend on the request itself; those without a name are not there.
+func (a *Authorizer) headersOf(d *Decision) (own [2]nameValue) {
+	if d.key == nil {
+		return own
+	}
+	if d.endUser != "" {
+		own[0] = nameValue{a.endUserHeader, d.endUser}
+	}
+	identity := d.identity
+	if identity == "" {
+		identity = d.key.identity
+	}
+	if identity != "" {
+		own[1] = nameValue{a.identityHeader, identity}
+	}
+	return own
+}
+
+func (a *Authorizer) appendAllow(dst []byte, d *Decision) []byte {
+	parts, n := a.parts(d)
+	dst = wrap(dst, len(dst), checkStatus) // status.code 0
+	start := len(dst)
+	for _, p := range parts[:n] {
+		dst = append(dst, p.encoded.set...)
+	}
+	for _, h := range a.headersOf(d) {
+		if h.name != "" {
+			dst = appendHeader(dst, okHeaders, h.name, h.value)
+		}
+	}
+	for _, p := range parts[:n] {
+		dst = append(dst, p.encoded.remove...)
+	}
+	for _, name := range d.extra {
+		dst = appendString(dst, okRemove, name)
+	}
+	for _, p := range parts[:n] {
+		dst = append(dst, p.encoded.respond...)
+	}
+	dst = wrap(dst, start, checkOK)
+	return appendMetadataOf(dst, d, d.reason)
+}
+
+// appendDenial refuses for reason, which is that of d unless an allow could not be said.
+func (a *Authorizer) appendDenial(dst []byte, d *Decision, reason Reason, r *Request) []byte {
+	class := reason.Class()
+	says := a.refusals[class]
+	if says == nil { // a profile has words for all classes, if it has any
+		says = &reply{status: http.StatusServiceUnavailable}
+		says.encoded = encodeReply(says)
+	}
+	code := codes.PermissionDenied
+	if says.status == http.StatusUnauthorized {
+		code = codes.Unauthenticated
+	}
+	start := len(dst)
+	dst = wrap(appendNumber(dst, statusCode, uint64(code)), start, checkStatus)
+
+	start = len(dst)
+	dst = append(dst, says.encoded.headers...)
+	if d.key != nil && d.key.pieces != nil {
+		dst = append(dst, d.key.pieces.encoded.denied...)
+	}
+	dst = a.appendRequestHeaders(dst, says.status, r)
+	dst = append(dst, says.encoded.body...)
+	dst = wrap(dst, start, checkDenied)
+	return appendMetadataOf(dst, d, reason)
+}
+
+// appendRequestHeaders appends the headers of a denial that depend on the request: Envoy's id of it, and the grpc-status
+// that a gRPC client is to see where Envoy would choose another.
+func (a *Authorizer) appendRequestHeaders(dst []byte, status int, r *Request) []byte {
+	var id string
+	isGRPC := false
+	for _, h := range r.Headers {
+		switch h.Name {
+		case "x-request-id":
+			id = h.Value
+		case "content-type":
+			isGRPC = h.Value == "application/grpc" || strings.HasPrefix(h.Value, "application/grpc+")
+		}
+	}
+	if a.requestID != "" && len(id) <= maxHeaderValue && printable(id) {
+		dst = appendHeader(dst, deniedHeaders, a.requestID, id)
+	}
+	switch {
+	case isGRPC && status == http.StatusBadRequest:
+		dst = appendHeader(dst, deniedHeaders, "grpc-status", "3") // invalid argument
+	case isGRPC && status == http.StatusTooManyRequests:
+		dst = appendHeader(dst, deniedHeaders, "grpc-status", "8") // resource exhausted
+	}
+	return dst
+}
+
+func appendMetadataOf(dst []byte, d *Decision, reason Reason) []byte {
+	start := len(dst)
+	if d.key != nil && d.key.pieces != nil {
+		dst = append(dst, d.key.pieces.encoded.metadata...)
+	}
+	dst = appendMetadata(dst, "reason", reason.String())
+	if printable(d.endUser) {
+		dst = appendMetadata(dst, "end_user", d.endUser)
+	}
+	return wrap(dst, start, checkMetadata)
+}
+
+// appendMetadata appends an entry of a Struct's fields.
+func appendMetadata(dst []byte, name, value string) []byte {
+	start := len(dst)
+	dst = appendString(dst, entryKey, name)
+	inner := len(dst)
+	dst = wrap(appendString(dst, valueString, value), inner, entryValue)
+	return wrap(dst, start, structFields)
+}
+
+// appendHeader appends a HeaderValueOption as field number.
+func appendHeader(dst []byte, number protowire.Number, name, value string) []byte {
+	start := len(dst)
+	dst = appendString(appendString(dst, entryKey, name), entryValue, value)
+	dst = wrap(dst, start, optionHeader)
+	dst = wrap(dst, len(dst), optionAppend) // a BoolValue that is present and false
+	dst = appendNumber(dst, optionAction, overwriteOrAdd)
+	return wrap(dst, start, number)
+}
+
+func appendString(dst []byte, number protowire.Number, s string) []byte {
+	return protowire.AppendString(protowire.AppendTag(dst, number, protowire.BytesType), s)
+}
+
+func appendNumber(dst []byte, number protowire.Number, v uint64) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(dst, number, protowire.VarintType), v)
+}
+
+// wrap makes all of dst from start on the value of a field: it puts tag and length before it.
+func wrap(dst []byte, start int, number protowire.Number) []byte {
+	end := len(dst)
+	dst = protowire.AppendTag(dst, number, protowire.BytesType)
+	dst = protowire.AppendVarint(dst, uint64(end-start))
+	var head [16]byte
+	n := copy(head[:], dst[end:])
+	copy(dst[start+n:], dst[start:end])
+	copy(dst[start:], head[:n])
+	return dst
+}
+
+// isLowerToken reports whether name may be the name of a header, in lower case.
+func isLowerToken(name string) bool {
+	for _, c := range name {
+		if !isToken(c) || 'A' <= c && c <= 'Z' {
+			return false
+		}
+	}
+	return name != ""
+}
