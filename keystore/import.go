@@ -1,9 +1,14 @@
 package keystore
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 	"time"
+
+	"github.com/postern-auth/postern/internal/store"
 )
 
 // ImportOptions are the choices of an import.
@@ -20,7 +25,7 @@ type ImportedKey struct {
 
 	ID        string    // ^[A-Za-z0-9_-]{1,64}$; empty: made
 	State     State     // empty: active. StateExpired needs ExpiresAt in the past
-	Start     string    // up to 32 characters of R-RESP-3 that may be shown; may be empty
+	Start     string    // up to 38 printable ASCII characters that may be shown; may be empty
 	CreatedAt time.Time // zero: now
 	UpdatedAt time.Time // zero: CreatedAt
 
@@ -41,11 +46,316 @@ type Refusal struct {
 	Problem string // for operators
 }
 
+// lotLength is how many lines are staged in one transaction.
+const lotLength = 5000
+
 // Import adds keys by the SHA-256 of their printed form: all of them, or none when a line is refused, an error comes
 // from lines, or ctx ends. What is there already is skipped, never overwritten.
 //
-// Lines are staged in the file as they come, and become valid together when the last has come. One import runs at a time; another waits.
-// A result with Refused comes without an error: all bad lines are in it, and Added is 0.
+// Lines are staged in the file as they come, and become valid together when the last has come. One import runs at a time;
+// another waits. A result with Refused comes without an error: all bad lines are in it, and Added is 0.
 func (s *Store) Import(ctx context.Context, o ImportOptions, lines iter.Seq2[ImportedKey, error], now time.Time) (ImportResult, error) {
-	panic("later")
+	select {
+	case s.importing <- struct{}{}:
+		defer func() { <-s.importing }()
+	case <-ctx.Done():
+		return ImportResult{}, ctx.Err()
+	}
+	im := importer{s: s, o: o, now: now.UTC().Truncate(time.Millisecond), owners: make(map[string]*owner)}
+	err := im.run(ctx, lines)
+	if err == nil && len(im.result.Refused) == 0 {
+		return im.result, nil
+	}
+	// What was staged goes also when ctx has ended. What is left of it after a crash goes when the file is opened.
+	if sweepErr := errors.Join(s.sweepImports(), s.follow()); sweepErr != nil {
+		err = errors.Join(err, fmt.Errorf("removing what was staged: %w", sweepErr))
+	}
+	if err != nil {
+		return ImportResult{}, fmt.Errorf("importing keys: %w", err)
+	}
+	return ImportResult{Refused: im.result.Refused}, nil
+}
+
+// importer is one import under way.
+type importer struct {
+	s      *Store
+	o      ImportOptions
+	now    time.Time
+	batch  uint32
+	owners map[string]*owner // by what lines call them
+	result ImportResult
+}
+
+// owner is a tenant that is in the file, or will be when the first of its keys is staged.
+type owner struct {
+	tenantRecord
+	stored bool
+}
+
+// staged is a line on its way into the file.
+type staged struct {
+	record
+	owner *owner
+}
+
+// run stages all lines and publishes them, unless one is refused.
+func (im *importer) run(ctx context.Context, lines iter.Seq2[ImportedKey, error]) error {
+	if err := im.begin(ctx); err != nil {
+		return err
+	}
+	var lot []staged
+	for line, err := range lines {
+		if err := errors.Join(err, ctx.Err()); err != nil {
+			return err
+		}
+		r, err := im.record(&line)
+		if invalid := (*InvalidError)(nil); errors.As(err, &invalid) {
+			im.result.Refused = append(im.result.Refused, Refusal{line.Line, invalid.Error()})
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if len(im.result.Refused) > 0 {
+			continue // only to find what else is bad
+		}
+		if lot = append(lot, r); len(lot) == lotLength {
+			if err := im.stage(ctx, lot); err != nil {
+				return err
+			}
+			lot = lot[:0]
+		}
+	}
+	if len(im.result.Refused) > 0 {
+		return nil
+	}
+	if err := im.stage(ctx, lot); err != nil {
+		return err
+	}
+	return im.s.change(ctx, func(tx *store.Tx) error { return im.s.imports.Delete(tx, number(im.batch)) })
+}
+
+// begin gives the import its number, which is below those of its keys, and hides what will have that number.
+func (im *importer) begin(ctx context.Context) error {
+	if err := im.s.sweepImports(); err != nil {
+		return err
+	}
+	return im.s.change(ctx, func(tx *store.Tx) (err error) {
+		if im.batch, err = next(tx, im.s.keys); err != nil {
+			return err
+		}
+		return im.s.imports.Put(tx, number(im.batch), staging{started: im.now})
+	})
+}
+
+// record turns a line into what is staged, without its number and, if none is given, its id. Error: *InvalidError.
+func (im *importer) record(line *ImportedKey) (staged, error) {
+	k, err := im.s.key(&line.KeySpec, im.now)
+	if err != nil {
+		return staged{}, err
+	}
+	if !line.CreatedAt.IsZero() {
+		k.CreatedAt, k.UpdatedAt = line.CreatedAt, line.CreatedAt
+	}
+	if !line.UpdatedAt.IsZero() {
+		k.UpdatedAt = line.UpdatedAt
+	}
+	k.ID = line.ID
+	state, err := im.state(line)
+	if err != nil {
+		return staged{}, err
+	}
+	if err := im.check(line); err != nil {
+		return staged{}, err
+	}
+	o, err := im.owner(line.Tenant)
+	if err != nil {
+		return staged{}, err
+	}
+	h := im.s.hashers.get()
+	defer im.s.hashers.put(h)
+	only := secret{number: 1, kind: kindSHA256, hash: h.foreign(line.Hash), created: toMillis(k.CreatedAt), start: line.Start}
+	return staged{owner: o, record: record{Key: k, head: head{
+		version: 1, batch: im.batch, state: state, expires: toMillis(line.ExpiresAt), secrets: []secret{only},
+	}}}, nil
+}
+
+func (im *importer) check(line *ImportedKey) error {
+	if line.ID != "" && !isID(line.ID) {
+		return &InvalidError{"id", fmt.Sprintf("%q is not an id", line.ID), "use 1 to 64 letters, digits, '_' and '-'"}
+	}
+	if !isShowable(line.Start) {
+		return &InvalidError{"start", "is not what may be shown of a key", "up to 38 printable ASCII characters"}
+	}
+	if err := checkTime("created_at", line.CreatedAt); err != nil {
+		return err
+	}
+	return checkTime("updated_at", line.UpdatedAt)
+}
+
+// state is the stored state of a line.
+func (im *importer) state(line *ImportedKey) (stateCode, error) {
+	switch line.State {
+	case "", StateActive:
+		return codeActive, nil
+	case StateDisabled:
+		return codeDisabled, nil
+	case StateRevoked:
+		return codeRevoked, nil
+	case StateExpired:
+		if !line.ExpiresAt.IsZero() && !line.ExpiresAt.After(im.now) {
+			return codeActive, nil
+		}
+		return 0, &InvalidError{"state", "is expired, but expires_at is not in the past", ""}
+	}
+	return 0, &InvalidError{"state", fmt.Sprintf("%q is not known", line.State), "choose active, disabled, expired or revoked"}
+}
+
+// owner finds the tenant that lines call ref, or plans to make it.
+func (im *importer) owner(ref string) (*owner, error) {
+	if o := im.owners[ref]; o != nil {
+		return o, nil
+	}
+	o := &owner{stored: true}
+	err := im.s.db.View(func(tx *store.Tx) (err error) {
+		o.tenantRecord, err = im.s.owner(tx, ref)
+		return err
+	})
+	if im.o.CreateTenants && ref != "" && errors.As(err, new(*InvalidError)) {
+		o.tenantRecord, err = im.s.newTenant(im.s.ids.specOf(ref), im.now)
+		o.batch, o.stored = im.batch, false
+	}
+	if err != nil {
+		return nil, err
+	}
+	im.owners[ref] = o
+	return o, nil
+}
+
+// stage writes lines in one transaction, with the tenants that they need.
+func (im *importer) stage(ctx context.Context, lot []staged) error {
+	var added, skipped int
+	var made map[*owner]bool
+	err := im.s.change(ctx, func(tx *store.Tx) error {
+		added, skipped, made = 0, 0, make(map[*owner]bool) // the transaction may run again
+		seen := make(map[[32]byte]bool, len(lot))
+		for i := range lot {
+			r := &lot[i]
+			hash := r.secrets[0].hash
+			_, there := im.s.index.Load().byHash(&hash)
+			if there != 0 || seen[hash] {
+				skipped++
+				continue
+			}
+			seen[hash] = true
+			if o := r.owner; !o.stored && !made[o] {
+				if err := im.s.insertTenant(tx, &o.tenantRecord); err != nil {
+					return err
+				}
+				made[o] = true
+			}
+			ok, err := im.insert(tx, r)
+			if err != nil {
+				return err
+			}
+			if ok {
+				added++
+			} else {
+				skipped++
+			}
+		}
+		return nil
+	})
+	for o := range made {
+		o.stored = true
+	}
+	im.result.Added += added
+	im.result.Skipped += skipped
+	return err
+}
+
+// insert says false if the id of r is taken.
+func (im *importer) insert(tx *store.Tx, r *staged) (ok bool, err error) {
+	rec := r.record
+	rec.tenant = r.owner.number
+	if rec.number, err = next(tx, im.s.keys); err != nil {
+		return false, err
+	}
+	for range mintAttempts {
+		if r.ID == "" {
+			if rec.ID, err = randomBase62(im.s.random, idLength); err != nil {
+				return false, err
+			}
+		}
+		err = im.s.keys.Insert(tx, number(rec.number), rec)
+		if !errors.Is(err, store.ErrExists) || r.ID != "" {
+			break
+		}
+	}
+	if errors.Is(err, store.ErrExists) && r.ID != "" {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// sweepImports removes what imports that did not end have left: their keys, their tenants, then their numbers.
+func (s *Store) sweepImports() error {
+	var batches []uint32
+	for row, err := range s.imports.Walk(s.db, nil) {
+		if err != nil {
+			return err
+		}
+		batches = append(batches, numberOf(row.Key))
+	}
+	for _, batch := range batches {
+		var h head
+		err := sweep(s.db, s.keys, headsOf(&h), batch, func(h *head) bool { return h.batch == batch })
+		if err != nil {
+			return err
+		}
+		err = sweep(s.db, s.tables.tenants, s.tables.tenants, 1, func(t tenantRecord) bool { return t.batch == batch })
+		if err != nil {
+			return err
+		}
+		if _, err := s.db.Update(func(tx *store.Tx) error { return s.imports.Delete(tx, number(batch)) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweep deletes the rows of t from number from on that are condemned by what look shows of them.
+func sweep[R, L any](db *store.DB, t *store.Table[R], look *store.Table[L], from uint32, condemned func(L) bool) error {
+	for at := number(from); at != nil; {
+		_, err := db.Update(func(tx *store.Tx) (err error) {
+			var doomed [][]byte
+			doomed, at, err = page(tx, look.Scan(tx, at), func(_ *store.Tx, key []byte, l *L) ([]byte, bool, error) {
+				return bytes.Clone(key), condemned(*l), nil
+			})
+			for _, key := range doomed {
+				err = errors.Join(err, t.Delete(tx, key))
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// staging is what the table of imports holds of an import under way.
+type staging struct {
+	started time.Time
+}
+
+func appendStaging(b []byte, s staging) []byte { return appendTime(b, s.started) }
+
+func decodeStaging(version uint8, b []byte) (staging, error) {
+	r := reader{rest: b}
+	s := staging{started: r.time()}
+	if err := errors.Join(checkVersion(version), r.done()); err != nil {
+		return staging{}, err
+	}
+	return s, nil
 }

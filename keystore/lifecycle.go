@@ -2,59 +2,165 @@ package keystore
 
 import (
 	"context"
-	"encoding/json"
-	"iter"
-	"net/netip"
+	"errors"
+	"fmt"
+	"math"
 	"time"
+
+	"github.com/postern-auth/postern/internal/store"
 )
 
-// KeySpec says what key to make.
-type KeySpec struct {
-	Tenant      string          // id or, where names are unique, name
-	Environment string          // may be empty where there is one
-	Name        string          // up to 32 printable characters
-	Description string          // up to 255 printable characters
-	Permissions []string        // in any order; nil: the tenant's default permissions
-	OnBehalfOf  Delegation      // empty: any
-	ExpiresAt   time.Time       // in the future; zero: never
-	CIDRs       []netip.Prefix  // without host bits
-	Metadata    json.RawMessage // one JSON object of up to 4 KiB, or nil
-
-	// Stored and given back, not enforced here.
-	Remaining *int64
-	Limits    []Limit // one for each window at most
-	Refill    *Refill
-	RateLimit *RateLimit
+// change is the one gate to the file: it runs fn in a write transaction, which may run it again, and returns when what it did is durable
+// and in force.
+func (s *Store) change(ctx context.Context, fn func(*store.Tx) error) error {
+	if s.readOnly {
+		return store.ErrReadOnly
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if _, err := s.db.Batch(fn); err != nil {
+		return err
+	}
+	// Also after a change that changed nothing: another one, not yet in force, may have made it so.
+	if err := s.follow(); err != nil {
+		return fmt.Errorf("the change is stored, but not in force: %w", err)
+	}
+	return nil
 }
+
+// mintAttempts is how often an id is drawn that is taken. With 62¹² of them the second time never comes.
+const mintAttempts = 16
 
 // Create makes a key and returns it with its printed form, which is stored nowhere and never shown again.
 //
 // Errors: [*InvalidError], also for a tenant or an environment that does not exist, and those of package internal/store.
 func (s *Store) Create(ctx context.Context, spec KeySpec, now time.Time) (Key, string, error) {
-	panic("later")
+	now = now.UTC().Truncate(time.Millisecond)
+	k, err := s.key(&spec, now)
+	if err != nil {
+		return Key{}, "", err
+	}
+	if !spec.ExpiresAt.IsZero() && !spec.ExpiresAt.After(now) {
+		return Key{}, "", &InvalidError{"expires_at", "is not in the future", ""}
+	}
+	var r record
+	var c Credential
+	err = s.change(ctx, func(tx *store.Tx) error {
+		t, err := s.owner(tx, spec.Tenant)
+		if err != nil {
+			return err
+		}
+		r = record{Key: k, head: head{tenant: t.number, version: 1, state: codeActive, expires: toMillis(spec.ExpiresAt)}}
+		if spec.Permissions == nil {
+			r.Permissions = t.DefaultPermissions
+		}
+		c, err = s.insertMinted(tx, &r, now)
+		return err
+	})
+	if err != nil {
+		return Key{}, "", fmt.Errorf("creating key: %w", err)
+	}
+	return r.withUse(r.view(s.tenants.get(r.tenant), now), useRecord{}), c.print(), nil
 }
 
-// Key returns a key with its secrets and what is known of their use. Error: [ErrNotFound].
-func (s *Store) Key(ctx context.Context, id string, now time.Time) (Key, error) { panic("later") }
-
-// Filter selects keys. The zero Filter selects all.
-type Filter struct {
-	Tenant      string // id or, where names are unique, name
-	Environment string
-	State       State // at the moment of the listing
+// owner finds the tenant of a new key.
+func (s *Store) owner(tx *store.Tx, ref string) (tenantRecord, error) {
+	t, err := s.findTenant(tx, ref)
+	switch {
+	case errors.Is(err, ErrNotFound) && ref == "":
+		return t, &InvalidError{"tenant", "is missing", ""}
+	case errors.Is(err, ErrNotFound):
+		return t, &InvalidError{"tenant", fmt.Sprintf("%q does not exist", ref), "postern tenants list shows those that do; tenants create makes one"}
+	}
+	return t, err
 }
 
-// Keys lists keys in the order in which they were made, or imported. It reads a few at a time, so a key that changes
-// meanwhile is shown as it was at some moment since. An error ends the list: [ErrNotFound] for an unknown tenant.
-func (s *Store) Keys(ctx context.Context, f Filter, now time.Time) iter.Seq2[Key, error] {
-	panic("later")
+// insertMinted gives r a number, an id and a first secret that nobody has, and inserts it.
+func (s *Store) insertMinted(tx *store.Tx, r *record, now time.Time) (Credential, error) {
+	var err error
+	if r.number, err = next(tx, s.keys); err != nil {
+		return Credential{}, err
+	}
+	for range mintAttempts {
+		c, err := mint(s.prefix(r.Environment), s.random)
+		if err != nil {
+			return Credential{}, err
+		}
+		r.ID = c.ID
+		first := secret{number: 1, kind: kindMinted, created: toMillis(now), start: c.start(), hash: s.hashOf(c.print())}
+		copy(first.id[:], c.ID)
+		r.secrets = []secret{first}
+		if err := s.keys.Insert(tx, number(r.number), *r); !errors.Is(err, store.ErrExists) {
+			return c, err
+		}
+	}
+	return Credential{}, fmt.Errorf("every id drawn is taken already: %w", store.ErrExists)
+}
+
+func (s *Store) hashOf(printed string) [32]byte {
+	h := s.hashers.get()
+	defer s.hashers.put(h)
+	return h.minted([]byte(printed))
+}
+
+// next draws a number for a record of t.
+func next[R any](tx *store.Tx, t *store.Table[R]) (uint32, error) {
+	n, err := t.NextSequence(tx)
+	if err == nil && n > math.MaxUint32 {
+		err = fmt.Errorf("table %q has had all its %d numbers", t.Name(), uint32(math.MaxUint32))
+	}
+	return uint32(n), err //nolint:gosec // just checked
 }
 
 // Disable refuses a key until it is enabled, from its return on. Errors: [ErrNotFound], [ErrRevoked].
-func (s *Store) Disable(ctx context.Context, id string, now time.Time) (Key, error) { panic("later") }
+func (s *Store) Disable(ctx context.Context, id string, now time.Time) (Key, error) {
+	return s.setState(ctx, "disabling", id, codeDisabled, now)
+}
 
 // Enable ends what Disable did. It does not lift an expiry. Errors: [ErrNotFound], [ErrRevoked].
-func (s *Store) Enable(ctx context.Context, id string, now time.Time) (Key, error) { panic("later") }
+func (s *Store) Enable(ctx context.Context, id string, now time.Time) (Key, error) {
+	return s.setState(ctx, "enabling", id, codeActive, now)
+}
 
 // Revoke refuses a key for ever, from its return on. Revoking a revoked key changes nothing. Error: [ErrNotFound].
-func (s *Store) Revoke(ctx context.Context, id string, now time.Time) (Key, error) { panic("later") }
+func (s *Store) Revoke(ctx context.Context, id string, now time.Time) (Key, error) {
+	return s.setState(ctx, "revoking", id, codeRevoked, now)
+}
+
+// setState changes the state of a key, unless it is that already. Nothing follows revoked.
+func (s *Store) setState(ctx context.Context, doing, id string, to stateCode, now time.Time) (Key, error) {
+	var r record
+	var u useRecord
+	err := s.change(ctx, func(tx *store.Tx) (err error) {
+		if r, err = s.findKey(tx, id); err != nil {
+			return err
+		}
+		if u, err = s.useOf(tx, r.number); err != nil {
+			return err
+		}
+		switch r.state {
+		case to:
+			return nil
+		case codeRevoked:
+			return ErrRevoked
+		default:
+			r.state = to
+			return s.update(tx, &r, now)
+		}
+	})
+	if err != nil {
+		return Key{}, fmt.Errorf("%s key %q: %w", doing, id, err)
+	}
+	return r.withUse(r.view(s.tenants.get(r.tenant), now), u), nil
+}
+
+// update stores a changed record under its next version.
+func (s *Store) update(tx *store.Tx, r *record, now time.Time) error {
+	if r.version == math.MaxUint32 {
+		return fmt.Errorf("key %d has had all its versions", r.number)
+	}
+	r.version++
+	r.UpdatedAt = now.UTC().Truncate(time.Millisecond)
+	return s.keys.Put(tx, number(r.number), *r)
+}

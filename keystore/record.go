@@ -1,8 +1,11 @@
 package keystore
 
 import (
+	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -102,4 +105,205 @@ type RateLimit struct {
 	Enabled bool
 	Window  time.Duration // whole milliseconds, 1 s to 31 days
 	Max     int64         // 1 to 10⁹
+}
+
+// record is a key as the file holds it: the head for the index, then the rest. Of its Key, the fields that the head has
+// too are zero, and so are those that others keep: Tenant, TenantKind, LastUsedAt, Secrets and Start.
+type record struct {
+	head
+	Key
+}
+
+// head is what the index needs of a record. It stands first and in one piece, so that a million are read without the rest.
+type head struct {
+	number  uint32 // the key's place in the file, for ever
+	tenant  uint32 // the tenant's number
+	version uint32
+	batch   uint32 // the import that brought the key; 0: none
+	state   stateCode
+	expires int64    // milliseconds of Unix time; 0: never
+	secrets []secret // oldest first, at least one
+}
+
+// secret is one secret of a key. Its last two fields are not in the head.
+type secret struct {
+	number  uint16 // rises within the key from 1, and is never used again
+	kind    secretKind
+	id      [idLength]byte // the lookup id; zero: none
+	hash    [32]byte       // zero for slow kinds
+	created int64          // milliseconds of Unix time
+	ends    int64          // the same; 0: with the key
+	start   string
+	slow    string // the hash of a slow kind, as it was imported
+}
+
+// stateCode is a stored state; its values are in files.
+type stateCode uint8
+
+const (
+	codeActive   stateCode = 1
+	codeDisabled stateCode = 2
+	codeRevoked  stateCode = 3
+)
+
+func (c stateCode) state() State {
+	switch c {
+	case codeActive:
+		return StateActive
+	case codeDisabled:
+		return StateDisabled
+	}
+	return StateRevoked
+}
+
+// secretKind says of what a secret's hash was made; its values are in files.
+type secretKind uint8
+
+const (
+	kindMinted   secretKind = 1 // HMAC-SHA-256(pepper, printed key), found by lookup id
+	kindSHA256   secretKind = 2 // HMAC-SHA-256(pepper, SHA-256(printed key)), found by hash
+	kindBcrypt   secretKind = 3 // the original text, found by start: kept for later, not in the index
+	kindArgon2id secretKind = 4 // the same
+)
+
+func (k secretKind) slow() bool { return k == kindBcrypt || k == kindArgon2id }
+
+// view is the Key that r is at now, owned by t. It shares what r points to.
+func (r *record) view(t *tenantRow, now time.Time) Key {
+	k := r.Key
+	k.Tenant, k.TenantKind = t.id, t.kind
+	k.State, k.Version, k.ExpiresAt = r.state.state(), r.version, fromMillis(r.expires)
+	k.State = k.StateAt(now)
+	k.Start = r.secrets[len(r.secrets)-1].start
+	return k
+}
+
+// withUse adds to k, a view of r, its secrets and what is known of their use.
+func (r *record) withUse(k Key, u useRecord) Key {
+	k.LastUsedAt = fromMillis(u.last)
+	for _, s := range slices.Backward(r.secrets) {
+		c := u.of(s.number)
+		k.Secrets = append(k.Secrets, Secret{
+			LookupID: s.lookupID(), Start: s.start, CreatedAt: fromMillis(s.created), EndsAt: fromMillis(s.ends),
+			Requests: c.requests, LastUsedAt: fromMillis(c.last),
+		})
+	}
+	return k
+}
+
+func (s *secret) lookupID() string {
+	if s.id == [idLength]byte{} {
+		return ""
+	}
+	return string(s.id[:])
+}
+
+// windows, delegations: the closed lists of words that records hold, in the order of their symbols.
+func windows() []Window         { return []Window{WindowSecond, WindowMinute, WindowHour, WindowDay} }
+func delegations() []Delegation { return []Delegation{DelegationAny, DelegationNone} }
+
+func (h *head) appendTo(b []byte) []byte {
+	for _, n := range [...]uint32{h.number, h.tenant, h.version, h.batch} {
+		b = binary.BigEndian.AppendUint32(b, n)
+	}
+	b = appendInt64(append(b, byte(h.state)), h.expires)
+	b = append(b, byte(len(h.secrets))) //nolint:gosec // checked by put
+	for i := range h.secrets {
+		s := &h.secrets[i]
+		b = append(binary.BigEndian.AppendUint16(b, s.number), byte(s.kind))
+		b = append(append(b, s.id[:]...), s.hash[:]...)
+		b = appendInt64(appendInt64(b, s.created), s.ends)
+	}
+	return b
+}
+
+// read fills h, whose room for secrets it uses again.
+func (h *head) read(r *reader) {
+	h.number, h.tenant, h.version, h.batch = r.uint32(), r.uint32(), r.uint32(), r.uint32()
+	h.state, h.expires = stateCode(r.byte()), r.int64()
+	h.secrets = h.secrets[:0]
+	n := int(r.byte())
+	r.check(n > 0 && codeActive <= h.state && h.state <= codeRevoked)
+	for i := 0; i < n && !r.bad; i++ {
+		s := secret{number: r.uint16(), kind: secretKind(r.byte())}
+		copy(s.id[:], r.take(idLength))
+		copy(s.hash[:], r.take(len(s.hash)))
+		s.created, s.ends = r.int64(), r.int64()
+		r.check(kindMinted <= s.kind && s.kind <= kindArgon2id)
+		h.secrets = append(h.secrets, s)
+	}
+}
+
+func appendRecord(b []byte, r record) []byte {
+	b = r.appendTo(b)
+	for _, s := range r.secrets {
+		b = appendLongText(appendText(b, s.start), s.slow)
+	}
+	for _, s := range [...]string{r.ID, r.Environment, r.Name} {
+		b = appendText(b, s)
+	}
+	b = appendLongText(b, r.Description)
+	b = appendTexts(b, r.Permissions)
+	b = append(b, symbol(delegations(), r.OnBehalfOf), byte(len(r.CIDRs))) //nolint:gosec // bounded by validation
+	for _, p := range r.CIDRs {
+		b = append(b, byte(p.Addr().BitLen()/8)) //nolint:gosec // 4 or 16
+		b = append(append(b, p.Addr().AsSlice()...), byte(p.Bits()))
+	}
+	b = appendLongText(b, r.Metadata)
+	b = appendQuota(b, &r.Key)
+	return appendTime(appendTime(b, r.CreatedAt), r.UpdatedAt)
+}
+
+func decodeRecord(version uint8, b []byte) (record, error) {
+	var rec record
+	r := reader{rest: b}
+	rec.head.read(&r)
+	for i := range rec.secrets {
+		s := &rec.secrets[i]
+		s.start, s.slow = r.text(), string(r.longText())
+	}
+	rec.ID, rec.Environment, rec.Name = r.text(), r.text(), r.text()
+	rec.Description = string(r.longText())
+	rec.Permissions = r.texts()
+	rec.OnBehalfOf = word(&r, delegations())
+	for range r.byte() {
+		rec.CIDRs = append(rec.CIDRs, r.prefix())
+	}
+	if m := r.longText(); len(m) > 0 {
+		rec.Metadata = slices.Clone(m)
+	}
+	readQuota(&r, &rec.Key)
+	rec.CreatedAt, rec.UpdatedAt = r.time(), r.time()
+	if err := errors.Join(checkVersion(version), r.done()); err != nil {
+		return record{}, err
+	}
+	return rec, nil
+}
+
+// appendQuota adds what limits the number of requests.
+func appendQuota(b []byte, k *Key) []byte {
+	b = appendOptional(b, k.Remaining, appendInt64)
+	b = append(b, byte(len(k.Limits))) //nolint:gosec // one a window
+	for _, l := range k.Limits {
+		b = appendInt64(append(b, symbol(windows(), l.Window)), l.Limit)
+	}
+	b = appendOptional(b, k.Refill, func(b []byte, f Refill) []byte {
+		return appendTime(appendDuration(appendInt64(b, f.Amount), f.Interval), f.LastAt)
+	})
+	return appendOptional(b, k.RateLimit, func(b []byte, l RateLimit) []byte {
+		return appendInt64(appendDuration(appendBool(b, l.Enabled), l.Window), l.Max)
+	})
+}
+
+func readQuota(r *reader, k *Key) {
+	k.Remaining = optional(r, (*reader).int64)
+	for range r.byte() {
+		k.Limits = append(k.Limits, Limit{Window: word(r, windows()), Limit: r.int64()})
+	}
+	k.Refill = optional(r, func(r *reader) Refill {
+		return Refill{Amount: r.int64(), Interval: r.duration(), LastAt: r.time()}
+	})
+	k.RateLimit = optional(r, func(r *reader) RateLimit {
+		return RateLimit{Enabled: r.bool(), Window: r.duration(), Max: r.int64()}
+	})
 }

@@ -2,8 +2,15 @@ package keystore
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/postern-auth/postern/internal/store"
@@ -40,6 +47,27 @@ type Options struct {
 	Log *slog.Logger
 }
 
+func (o *Options) cacheSize() int64 {
+	if o.CacheSize == 0 {
+		return defaultCacheSize
+	}
+	return o.CacheSize
+}
+
+func (o *Options) random() io.Reader {
+	if o.Random == nil {
+		return rand.Reader
+	}
+	return o.Random
+}
+
+func (o *Options) log() *slog.Logger {
+	if o.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return o.Log
+}
+
 // Environment is one of those that keys belong to.
 type Environment struct {
 	Name      string
@@ -47,56 +75,157 @@ type Environment struct {
 }
 
 // Store answers whether keys are valid, and changes them. All methods may be called at once.
-type Store struct{}
+type Store struct {
+	tables
+	db           *store.DB
+	environments []Environment
+	ids          TenantIDs
+	random       io.Reader
+	log          *slog.Logger
+	readOnly     bool
+
+	hashers *hashers
+	index   atomic.Pointer[index]
+	tenants tenantTable
+	down    atomic.Pointer[error] // why nothing can be looked up; nil: it can
+
+	cache     Cache
+	ownCache  *memory // the same, if it is ours to close
+	reads     *reads
+	importing chan struct{} // holds one value while an import runs
+
+	following sync.Mutex // guards what follows, and writes to index and tenants
+	revision  uint64     // of the file, as index and tenants know it
+	counted   map[uint32]*useRecord
+}
+
+const minPepperLength = 32
+
+var (
+	errClosed   = errors.New("closed")
+	errNoIndex  = errors.New("opened without an index")
+	errNoTenant = fmt.Errorf("%w: a key has no tenant", store.ErrCorrupt)
+	errAttempts = fmt.Errorf("%w: record and index disagree", store.ErrCorrupt)
+)
 
 // Open prepares the keys and tenants in o.DB, and reads the index unless told not to.
 //
 // It ends what an interrupted import left behind. Errors a caller may branch on: [ErrPepper] and [ErrProfile] when the
 // file was made with another one, and those of package internal/store.
-func Open(o Options, now time.Time) (*Store, error) { panic("later") }
-
-// Close ends reads under way. Lookups afterwards are ErrUnavailable. It does not close the database.
-func (s *Store) Close() error { panic("later") }
-
-// Match is a valid key. Its zero value comes with every error.
-type Match struct {
-	Key      *Key   // shared: read only
-	Tier     string // of the tenant, at this moment
-	Prepared any    // of the [Prepare] given; nil without one
-	Imported bool   // a foreign key, found by hash: its text says nothing about prefix or environment
+func Open(o Options, now time.Time) (*Store, error) {
+	if len(o.Pepper) < minPepperLength {
+		return nil, fmt.Errorf("opening key store: the pepper has %d bytes, and needs %d", len(o.Pepper), minPepperLength)
+	}
+	s := &Store{
+		tables: newTables(o.TenantIDs), db: o.DB, environments: slices.Clone(o.Environments), ids: o.TenantIDs,
+		random: o.random(), log: o.log(), readOnly: o.ReadOnly, hashers: newHashers(slices.Clone(o.Pepper)),
+		cache: o.Cache, reads: newReads(), importing: make(chan struct{}, 1), counted: make(map[uint32]*useRecord),
+	}
+	if err := s.open(&o, now); err != nil {
+		return nil, fmt.Errorf("opening key store: %w", err)
+	}
+	return s, nil
 }
 
-// Prepare makes what a caller wants kept beside the cached record of a key, such as the headers of its replies.
-//
-// It is the caller's generation too: what one Prepare made is never given out for another.
-type Prepare struct {
-	fn func(*Key) (value any, size int)
+func (s *Store) open(o *Options, now time.Time) error {
+	if err := s.recognize(o.Profile); err != nil {
+		return err
+	}
+	if s.readOnly {
+		err := fmt.Errorf("%w: %w", ErrUnavailable, errNoIndex)
+		s.down.Store(&err)
+		s.index.Store(newIndex())
+		return s.loadAllTenants()
+	}
+	if err := s.sweepImports(); err != nil {
+		return err
+	}
+	if err := s.rebuild(); err != nil {
+		return err
+	}
+	if err := s.makeFirstTenant(now); err != nil {
+		return err
+	}
+	if s.cache == nil {
+		m, err := newMemory(o.cacheSize())
+		if err != nil {
+			return err
+		}
+		s.cache, s.ownCache = m, &m
+	}
+	return nil
 }
 
-// NewPrepare returns a Prepare that calls fn, which may run on any goroutine and gives the value and its size in bytes.
-func NewPrepare(fn func(*Key) (value any, size int)) *Prepare { return &Prepare{fn: fn} }
+// recognize compares profile and pepper with those that the file was made with, or records them in a new one.
+func (s *Store) recognize(profile string) error {
+	h := s.hashers.get()
+	defer s.hashers.put(h)
+	check := h.minted([]byte("postern: this is the pepper"))
+	missing := false
+	err := s.db.View(func(tx *store.Tx) error {
+		was, err := store.Meta(tx, "profile")
+		if missing = errors.Is(err, store.ErrNotFound); missing {
+			return nil
+		}
+		sum, sumErr := store.Meta(tx, "pepper")
+		switch {
+		case err != nil || sumErr != nil:
+			return errors.Join(err, sumErr)
+		case !hmac.Equal(sum, check[:]):
+			return ErrPepper
+		case string(was) != profile:
+			return fmt.Errorf("%w: it is %q, not %q", ErrProfile, was, profile)
+		}
+		return nil
+	})
+	if err != nil || !missing || s.readOnly {
+		return err
+	}
+	_, err = s.db.Update(func(tx *store.Tx) error {
+		return errors.Join(store.SetMeta(tx, "profile", []byte(profile)), store.SetMeta(tx, "pepper", check[:]))
+	})
+	return err
+}
 
-// Lookup finds the valid key whose printed form text is: the hot path, without allocation when the record is cached.
-//
-// text is the bare credential; it may alias a message, as nothing of it is kept. p may be nil. Time is bounded by ctx's
-// deadline, less a few milliseconds to answer in, or else by a second. Errors: [ErrUnknown], [ErrDisabled],
-// [ErrExpired], [ErrRevoked], [ErrTenantSuspended], and [ErrUnavailable] with its cause.
-func (s *Store) Lookup(ctx context.Context, text string, p *Prepare, now time.Time) (Match, error) {
-	panic("later")
+// Close ends reads under way, after which lookups are ErrUnavailable. It does not close the database. No call may be under way.
+func (s *Store) Close() error {
+	err := fmt.Errorf("%w: %w", ErrUnavailable, errClosed)
+	s.down.Store(&err)
+	s.reads.close()
+	if s.ownCache != nil {
+		s.ownCache.Close()
+	}
+	return nil
 }
 
 // Check says whether checks can be answered: the file can be read and the index follows it.
-func (s *Store) Check(ctx context.Context) error { panic("later") }
+func (s *Store) Check(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !s.readOnly {
+		return s.follow()
+	}
+	_, err := s.db.Revision()
+	return err
+}
 
 // Stats are figures for metrics, taken at one moment.
 type Stats struct {
-	Keys      int    // in the index
-	Secrets   int    // rows of the index
-	Tenants   int    //
-	Reads     uint64 // records read since open: the cache did not have them
-	Reading   int    // being read or waiting to be
-	CacheSize int64  // bytes held by the cache; 0 when Options.Cache was given
+	Keys    int64  // in the index
+	Secrets int64  // rows of the index
+	Tenants int64  //
+	Reads   uint64 // records read since open, as the cache did not have them
+	Reading int    // being read or waiting to be
 }
 
 // Stats returns present figures.
-func (s *Store) Stats() Stats { panic("later") }
+func (s *Store) Stats() Stats {
+	x := s.index.Load()
+	s.reads.mu.Lock()
+	defer s.reads.mu.Unlock()
+	return Stats{
+		Keys: x.keys.Load(), Secrets: x.secrets.Load(), Tenants: s.tenants.count.Load(),
+		Reads: s.reads.begun, Reading: len(s.reads.flying),
+	}
+}

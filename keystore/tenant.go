@@ -1,8 +1,9 @@
 package keystore
 
 import (
-	"context"
-	"iter"
+	"encoding/binary"
+	"errors"
+	"sync/atomic"
 	"time"
 )
 
@@ -52,32 +53,97 @@ type TenantIDs struct {
 	Tier string
 }
 
-// TenantSpec says what tenant to make.
-type TenantSpec struct {
-	ID                 string   // empty: made
-	Name               string   // up to 128 printable characters
-	Kind               Kind     // empty: KindAccount
-	Tier               string   // ^[A-Za-z0-9_-]{1,64}$; empty: the default
-	DefaultPermissions []string // in any order
+// tenantRecord is a tenant as the file holds it.
+type tenantRecord struct {
+	Tenant
+	number  uint32 // its place in the file, for ever
+	version uint32
+	batch   uint32 // the import that made it; 0: none
 }
 
-// CreateTenant makes a tenant. Errors: [*InvalidError], and [ErrExists] for an id or a unique name that is taken.
-func (s *Store) CreateTenant(ctx context.Context, spec TenantSpec, now time.Time) (Tenant, error) {
-	panic("later")
+func kinds() []Kind               { return []Kind{KindAccount, KindOrganization} }
+func tenantStates() []TenantState { return []TenantState{TenantActive, TenantSuspended} }
+
+func appendTenant(b []byte, t tenantRecord) []byte {
+	for _, n := range [...]uint32{t.number, t.version, t.batch} {
+		b = binary.BigEndian.AppendUint32(b, n)
+	}
+	b = append(b, symbol(kinds(), t.Kind), symbol(tenantStates(), t.State))
+	b = appendText(appendLongText(appendText(b, t.ID), t.Name), t.Tier)
+	b = appendTexts(b, t.DefaultPermissions)
+	return appendTime(appendTime(b, t.CreatedAt), t.UpdatedAt)
 }
 
-// Tenant finds a tenant by its id or, where names are unique, by its name. Error: [ErrNotFound].
-func (s *Store) Tenant(ctx context.Context, ref string) (Tenant, error) { panic("later") }
-
-// Tenants lists all tenants in the order in which they were made. An error ends the list.
-func (s *Store) Tenants(ctx context.Context) iter.Seq2[Tenant, error] { panic("later") }
-
-// SuspendTenant refuses all keys of a tenant, named by id or unique name, from its return on. Suspending a suspended one changes nothing.
-func (s *Store) SuspendTenant(ctx context.Context, ref string, now time.Time) (Tenant, error) {
-	panic("later")
+func decodeTenant(version uint8, b []byte) (tenantRecord, error) {
+	r := reader{rest: b}
+	t := tenantRecord{number: r.uint32(), version: r.uint32(), batch: r.uint32()}
+	t.Kind, t.State = word(&r, kinds()), word(&r, tenantStates())
+	t.ID, t.Name, t.Tier = r.text(), string(r.longText()), r.text()
+	t.DefaultPermissions = r.texts()
+	t.CreatedAt, t.UpdatedAt = r.time(), r.time()
+	if err := errors.Join(checkVersion(version), r.done()); err != nil {
+		return tenantRecord{}, err
+	}
+	return t, nil
 }
 
-// ResumeTenant ends a suspension. Resuming an active tenant changes nothing.
-func (s *Store) ResumeTenant(ctx context.Context, ref string, now time.Time) (Tenant, error) {
-	panic("later")
+// tenantTable holds in memory what a check needs of each tenant. Anyone may get; one goroutine at a time may put and remove.
+type tenantTable struct {
+	rows  atomic.Pointer[[]atomic.Pointer[tenantRow]] // by number; replaced when it grows
+	count atomic.Int64
+}
+
+type tenantRow struct {
+	id        string // id and kind never change
+	kind      Kind
+	suspended atomic.Bool
+	tier      atomic.Pointer[string]
+	version   uint32 // for the writer
+}
+
+// get returns nil for a number that no tenant has.
+func (t *tenantTable) get(number uint32) *tenantRow {
+	rows := t.rows.Load()
+	if rows == nil || int(number) >= len(*rows) {
+		return nil
+	}
+	return (*rows)[number].Load()
+}
+
+// put makes the row of a tenant that of its record, unless it is newer.
+func (t *tenantTable) put(r *tenantRecord) {
+	row := t.get(r.number)
+	if row == nil {
+		row = &tenantRow{id: r.ID, kind: r.Kind}
+	} else if row.version > r.version {
+		return
+	}
+	row.version = r.version
+	row.tier.Store(new(r.Tier))
+	row.suspended.Store(r.State != TenantActive)
+	t.set(r.number, row)
+}
+
+func (t *tenantTable) remove(number uint32) {
+	if t.get(number) != nil {
+		t.set(number, nil)
+	}
+}
+
+func (t *tenantTable) set(number uint32, row *tenantRow) {
+	rows := t.rows.Load()
+	if rows == nil || int(number) >= len(*rows) {
+		grown := make([]atomic.Pointer[tenantRow], max(16, 2*int(number)))
+		for i := 0; rows != nil && i < len(*rows); i++ {
+			grown[i].Store((*rows)[i].Load())
+		}
+		rows = &grown
+		t.rows.Store(rows)
+	}
+	switch old := (*rows)[number].Swap(row); {
+	case old == nil && row != nil:
+		t.count.Add(1)
+	case old != nil && row == nil:
+		t.count.Add(-1)
+	}
 }

@@ -1,0 +1,181 @@
+package keystore
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/postern-auth/postern/internal/store"
+)
+
+// Match is a valid key. Its zero value comes with every error.
+type Match struct {
+	Key      *Key   // shared: read only
+	Tier     string // of the tenant, at this moment
+	Prepared any    // of the [Prepare] given; nil without one
+	Imported bool   // a foreign key, found by hash: its text says nothing about prefix or environment
+
+	block *block // where its use is counted
+	row   int
+}
+
+// Prepare makes what a caller wants kept beside the cached record of a key, such as the headers of its replies.
+//
+// It is the caller's generation too: what one Prepare made is never given out for another.
+type Prepare struct {
+	fn func(*Key) (value any, size int)
+}
+
+// NewPrepare returns a Prepare that calls fn, which may run on any goroutine and gives the value and its size in bytes.
+func NewPrepare(fn func(*Key) (value any, size int)) *Prepare { return &Prepare{fn: fn} }
+
+// Lookup finds the valid key whose printed form text is: the hot path, without allocation when the record is cached.
+//
+// text is the bare credential; it may alias a message, as nothing of it is kept. p may be nil. Time is bounded by ctx's
+// deadline, less a few milliseconds to answer in, or else by a second. Errors: [ErrUnknown], [ErrDisabled],
+// [ErrExpired], [ErrRevoked], [ErrTenantSuspended], and [ErrUnavailable] with its cause.
+func (s *Store) Lookup(ctx context.Context, text string, p *Prepare, now time.Time) (Match, error) {
+	h := s.hashers.get()
+	f, err := s.prove(h, text, now)
+	s.hashers.put(h)
+	if err != nil {
+		return Match{}, err
+	}
+	if c, ok := s.cache.Get(uint64(f.key)); ok && c.version == f.version && c.prepare == p {
+		return f.match(c), nil
+	}
+	return s.lookupSlowly(ctx, text, p, now)
+}
+
+// finding is what the index alone says of a valid key.
+type finding struct {
+	row
+	tenant *tenantRow
+	place  uint32
+	x      *index
+}
+
+func (f *finding) match(c *Cached) Match {
+	b, i := f.x.place(f.place)
+	return Match{
+		Key: c.key, Tier: *f.tenant.tier.Load(), Prepared: c.prepared, Imported: f.flags&flagForeign != 0,
+		block: b, row: i,
+	}
+}
+
+// prove finds the row of a printed key and judges it. All that it refuses takes the same number of hashes and compares,
+// for as long as there are no imported keys the malformed excepted (R-KEY-1).
+func (s *Store) prove(h *hasher, text string, now time.Time) (finding, error) {
+	if down := s.down.Load(); down != nil {
+		return finding{}, *down
+	}
+	x := s.index.Load()
+	foreign := x.imported.Load() > 0
+	if len(text) == 0 || len(text) > maxPrintedLength {
+		return finding{}, ErrUnknown
+	}
+	value := h.load(text)
+	prefix, wellFormed := split(value)
+	if !wellFormed && !foreign {
+		return finding{}, ErrUnknown
+	}
+	f := finding{x: x}
+	if wellFormed {
+		f.row, f.place = x.byID(value[prefix : prefix+idLength])
+	}
+	sum := h.minted(value)
+	err := s.judge(&f, h.equal(&sum, &f.hash), now)
+	if err == nil || !foreign {
+		return f, err
+	}
+	g := finding{x: x}
+	sum = h.foreign(sha256.Sum256(value))
+	g.row, g.place = x.byHash(&sum)
+	if foreignErr := s.judge(&g, h.equal(&sum, &g.hash), now); errors.Is(err, ErrUnknown) {
+		return g, foreignErr
+	}
+	return f, err
+}
+
+// judge says whether the secret found is good for anything at now, in the order that the contracts give.
+func (s *Store) judge(f *finding, proven bool, now time.Time) error { //nolint:revive // proven is the outcome of a compare
+	f.tenant = s.tenants.get(f.row.tenant)
+	switch {
+	case !proven || f.place == 0 || f.flags&flagStaged != 0:
+		return ErrUnknown
+	case f.state == codeRevoked:
+		return ErrRevoked
+	case f.state != codeActive:
+		return ErrDisabled
+	case f.end != 0 && now.UnixMilli() >= f.end:
+		return ErrExpired
+	case f.tenant == nil:
+		return fmt.Errorf("%w: %w", ErrUnavailable, errNoTenant)
+	case f.tenant.suspended.Load():
+		return ErrTenantSuspended
+	}
+	return nil
+}
+
+// lookupSlowly is Lookup for a record that must be read. The record counts only at the version that the index has: when
+// they differ, because the key changes meanwhile, it begins again.
+func (s *Store) lookupSlowly(ctx context.Context, text string, p *Prepare, now time.Time) (Match, error) {
+	ctx, cancel := patience(ctx)
+	defer cancel()
+	h := s.hashers.get()
+	defer s.hashers.put(h)
+	for range maxReadAttempts {
+		f, err := s.prove(h, text, now)
+		if err != nil {
+			return Match{}, err
+		}
+		c, err := s.reads.do(ctx, flight{f.key, p}, func() (*Cached, error) { return s.read(f.key, p) })
+		if err != nil {
+			return Match{}, fmt.Errorf("%w: reading key %d: %w", ErrUnavailable, f.key, err)
+		}
+		if c.version == f.version {
+			return f.match(c), nil
+		}
+		if c.version > f.version {
+			if err := s.follow(); err != nil {
+				return Match{}, err
+			}
+		}
+	}
+	return Match{}, fmt.Errorf("%w: %w", ErrUnavailable, errAttempts)
+}
+
+// patience bounds the time for a read so that there is some left to answer in.
+func patience(ctx context.Context) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(ctx, deadline.Add(-answerMargin))
+	}
+	return context.WithTimeout(ctx, readPatience)
+}
+
+// read reads the record of a key and offers it to the cache.
+func (s *Store) read(n uint32, p *Prepare) (*Cached, error) {
+	var r record
+	err := s.db.View(func(tx *store.Tx) (err error) {
+		r, err = s.keys.Get(tx, number(n))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	t := s.tenants.get(r.tenant)
+	if r.number != n || t == nil {
+		return nil, errNoTenant
+	}
+	k := r.view(t, time.Time{})
+	c := &Cached{version: r.version, key: &k, prepare: p}
+	size := k.size()
+	if p != nil {
+		value, n := p.fn(&k)
+		c.prepared, size = value, size+int64(n)
+	}
+	s.cache.Set(uint64(n), c, size)
+	return c, nil
+}
