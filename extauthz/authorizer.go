@@ -130,7 +130,7 @@ func (a *Authorizer) prepareReplies() {
 	a.requestID = *a.profile.named("request_id")
 }
 
-// Warnings returns what is hardly meant in the configuration, in the order of the file.
+// Warnings returns what is hardly meant in the configuration.
 func (a *Authorizer) Warnings() []*ProblemError { return a.warnings }
 
 // Authorize decides on one request: the life of a request from step 1 to step 7. It changes nothing, so it may be asked
@@ -179,6 +179,10 @@ func (a *Authorizer) decide(ctx context.Context, r *Request, now time.Time, d *D
 	}
 	// 7. Limit: nothing yet.
 
+	// What cannot be said is not allowed.
+	if !a.answers(d) {
+		return ReasonReply
+	}
 	// The one place where a request is allowed. Nothing refused it, and either a credential was proven or its policy
 	// asks for none.
 	return grounds

@@ -1,0 +1,42 @@
+package extauthz
+
+// Canonical is step 1's reading of a path.
+func (m PathCheck) Canonical(method, target string) (path string, ok bool) {
+	return m.canonical(method, target)
+}
+
+// CanonicalHost is step 2's reading of a host.
+func CanonicalHost(host string) string { return canonicalHost(host) }
+
+// Escape writes a decoded path with every escape that it may have.
+func Escape(decoded string) string { return escape(decoded) }
+
+// Response is the CheckResponse that answers r with d.
+func (a *Authorizer) Response(d *Decision, r *Request) []byte { return a.appendResponse(nil, d, r) }
+
+// Reasons returns every reason.
+func Reasons() []Reason {
+	var all []Reason
+	for r := range reasonCount {
+		all = append(all, r)
+	}
+	return all
+}
+
+// Classes returns every class.
+func Classes() []Class {
+	var all []Class
+	for c := range classCount {
+		all = append(all, c)
+	}
+	return all
+}
+
+// Refusal is what the profile says for a class: status, headers and body.
+func (a *Authorizer) Refusal(c Class) (status int, headers [][2]string, body string) {
+	r := a.refusals[c]
+	for _, h := range r.headers {
+		headers = append(headers, [2]string{h.name, h.value})
+	}
+	return r.status, headers, r.body
+}
