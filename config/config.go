@@ -8,13 +8,17 @@ type Config struct {
 	Version int `yaml:"version" jsonschema:"required,enum=1"`
 	// Profile decides which headers are read and set, how errors look, and which endpoints exist. Default: default.
 	Profile Profile `yaml:"profile"`
-	// DataDir is the folder that Postern makes for itself, mode 0700: the keys, the pepper, the sockets. A relative path counts from the folder of this file. Default: ./data.
+	// DataDir is the folder that Postern makes for itself, mode 0700: the keys, the pepper, the sockets. A relative
+	// path counts from the folder of this file. Default: ./data.
 	DataDir string `yaml:"data_dir"`
-	// PublicURL is the address that clients use; issuer and audience of tokens default to it. Used without a trailing slash.
+	// PublicURL is the address that clients use; issuer and audience of tokens default to it. Used without a trailing
+	// slash.
 	PublicURL string `yaml:"public_url"`
-	// Pepper is mixed into every stored hash: at least 32 bytes. Left out, it is made at the first start in data_dir. Whoever loses it loses every key.
+	// Pepper is mixed into every stored hash: at least 32 bytes. Left out, it is made at the first start in data_dir.
+	// Whoever loses it loses every key.
 	Pepper *Secret `yaml:"pepper"`
-	// Environments are the boundaries that keys live in. Default: LIVE with live_ (profile default), with mk- (mka1); LIVE with mlm_live_ and SANDBOX with mlm_sandbox_ (mlm).
+	// Environments are the boundaries that keys live in. Default: LIVE with live_ (profile default), with mk- (mka1);
+	// LIVE with mlm_live_ and SANDBOX with mlm_sandbox_ (mlm).
 	Environments []Environment `yaml:"environments" jsonschema:"minItems=1"`
 	// Listen says where Postern listens.
 	Listen Listen `yaml:"listen"`
@@ -31,7 +35,9 @@ type Config struct {
 	// RecordMAC puts a keyed MAC into every stored record. Default: false. Not built yet: true is refused.
 	RecordMAC bool `yaml:"record_mac"`
 
-	// PathCheck says which paths are refused with 400 before any policy is looked for: strict (what two readers could understand differently), decode_once (what does not decode), or off, which is refused where a policy names paths. Default: strict.
+	// PathCheck says which paths are refused with 400 before any policy is looked for: strict (what two readers could
+	// understand differently), decode_once (what does not decode), or off, which is refused where a policy names
+	// paths. Default: strict.
 	PathCheck PathCheck `yaml:"path_check"`
 	// RejectSpoofed answers a client's copy of a managed header with 400 instead of removing it. Default: false.
 	RejectSpoofed bool `yaml:"reject_spoofed"`
@@ -44,7 +50,8 @@ type Config struct {
 
 	// Policies say what routes demand. What none of them matches falls to default_policy.
 	Policies []Policy `yaml:"policies"`
-	// DefaultPolicy is for what no policy matches. Default: key_or_token; none is refused, because what is public is listed.
+	// DefaultPolicy is for what no policy matches. Default: key_or_token; none is refused, because what is public is
+	// listed.
 	DefaultPolicy Demands `yaml:"default_policy"`
 
 	// Issuers are other people's identity providers whose tokens the gateway accepts. Not built yet: refused.
@@ -102,7 +109,8 @@ func (c *Config) Listed(path string) bool {
 	return ok
 }
 
-// Line is the line of the YAML path in the file, counted from 1: of the key, or of the list item. A path that the file does
+// Line is the line of the YAML path in the file, counted from 1: of the key, or of the list item. A path that the
+// file does
 // not hold has the line of its nearest parent that it does.
 func (c *Config) Line(path string) int { return lineOf(c.lines, path) }
 

@@ -57,7 +57,7 @@ func (d *decoder) value(path string, line int, n *yaml.Node, v reflect.Value) bo
 	}
 	switch v.Kind() { //nolint:exhaustive // the kinds that Config has
 	case reflect.Pointer:
-		v.Set(reflect.New(v.Type().Elem()))
+		v.Set(reflect.New(v.Type().Elem())) // also for a wrong value: rules about a missing one would mislead
 		return d.value(path, line, n, v.Elem())
 	case reflect.Struct:
 		return d.structure(path, line, n, v)
@@ -82,12 +82,12 @@ func (d *decoder) affordable(path string, line int) bool {
 // unreadable is the flaw of a node that is no value for any key: empty, or with a tag of its own.
 func unreadable(n *yaml.Node) *flaw {
 	switch tag := n.ShortTag(); {
+	case n.Style&yaml.TaggedStyle != 0:
+		return &flaw{"is marked with a YAML tag", "write the plain value, in quotes if it begins with !"}
 	case tag == "!!null":
 		return &flaw{"has no value", "give it one, or remove the key for its default"}
 	case n.Kind == yaml.ScalarNode && tag == "!!str" && n.Value == "":
 		return &flaw{"is empty", "give it a value, or remove the key for its default"}
-	case n.Style&yaml.TaggedStyle != 0:
-		return &flaw{"has the tag " + quote(n.Tag), "write the plain value"}
 	default:
 		return nil
 	}
@@ -117,7 +117,7 @@ func (d *decoder) text(n *yaml.Node, v reflect.Value) (f *flaw, ok bool) {
 	if v.Kind() != reflect.String {
 		return nil, false
 	}
-	if set, ok := v.Interface().(interface{ values() []string }); ok {
+	if set, ok := reflect.TypeAssert[closedSet](v); ok {
 		return oneOf(n, v, set.values()), true
 	}
 	switch {
@@ -164,13 +164,11 @@ func oneOf(n *yaml.Node, v reflect.Value, words []string) *flaw {
 
 // kindOf names what the file has where something else is expected.
 func kindOf(n *yaml.Node) string {
-	switch {
-	case n.Kind == yaml.MappingNode:
+	switch n.Kind { //nolint:exhaustive // the others are no values
+	case yaml.MappingNode:
 		return "a mapping"
-	case n.Kind == yaml.SequenceNode:
+	case yaml.SequenceNode:
 		return "a list"
-	case n.Kind == yaml.AliasNode:
-		return "an alias"
 	}
 	switch n.ShortTag() {
 	case "!!int", "!!float":
@@ -205,7 +203,11 @@ func (d *decoder) structure(path string, line int, n *yaml.Node, v reflect.Value
 	})
 	for _, f := range fields {
 		if _, ok := given[f.name]; !ok && f.has("required") {
-			d.problem(join(path, f.name), line, "is missing", "add it")
+			hint := "add it"
+			if only := f.number("enum"); only > 0 {
+				hint = fmt.Sprintf("add %s: %d", f.name, only)
+			}
+			d.problem(join(path, f.name), line, "is missing", hint)
 		}
 	}
 	return len(d.problems) == before
@@ -283,11 +285,8 @@ func (d *decoder) bounds(path string, line int, f field, v reflect.Value) {
 
 // join is the path of a key below a path. A key that is no plain word is quoted, so that a path stays on its line.
 func join(path, key string) string {
-	odd := func(r rune) bool {
-		return r != '_' && r != '-' && !('a' <= r && r <= 'z') && !('A' <= r && r <= 'Z') && !('0' <= r && r <= '9')
-	}
 	switch {
-	case key == "" || strings.ContainsFunc(key, odd):
+	case !wordOf(key, len(key), "_-"):
 		return path + "[" + quote(key) + "]"
 	case path == "":
 		return key

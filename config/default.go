@@ -61,7 +61,7 @@ func (c *Config) complete() {
 		c.RateLimitHeaders = c.Profile.rateLimitHeaders()
 	}
 	for i := range c.Policies {
-		c.Policies[i].Demands.complete(c.credentials())
+		c.Policies[i].complete(c.credentials())
 	}
 	c.DefaultPolicy.complete(c.credentials())
 }
@@ -107,9 +107,9 @@ func (c *Config) credentials() Credentials {
 		return c.UpstreamAuthorization
 	case ProfileMLM:
 		return c.UpstreamCredentials
-	default:
-		return CredentialsStrip
+	case ProfileDefault:
 	}
+	return CredentialsStrip
 }
 
 // environments are those of a file that lists none.
@@ -119,9 +119,9 @@ func (p Profile) environments() []Environment {
 		return []Environment{{Name: "LIVE", KeyPrefix: "mk-"}}
 	case ProfileMLM:
 		return []Environment{{Name: "LIVE", KeyPrefix: "mlm_live_"}, {Name: "SANDBOX", KeyPrefix: "mlm_sandbox_"}}
-	default:
-		return []Environment{{Name: "LIVE", KeyPrefix: "live_"}}
+	case ProfileDefault:
 	}
+	return []Environment{{Name: "LIVE", KeyPrefix: "live_"}}
 }
 
 func (p Profile) rateLimitHeaders() RateLimitHeaders {

@@ -102,12 +102,12 @@ func placesOf(name, path string, t reflect.Type) []string {
 // nearest is the word that name is most likely a slip of, or nothing.
 func nearest(name string, words []string) string {
 	const longest = 64 // a slip in a longer word is no slip
-	best, least := "", 1+min(len(name)/3, 3)
+	best, least := "", max(1, min(len(name)/3, 3))+1
 	for _, word := range words {
 		if len(name) > longest {
 			break
 		}
-		if n := slips(strings.ToLower(name), strings.ToLower(word)); n < least || n == 1 && least == 1 {
+		if n := slips(strings.ToLower(name), strings.ToLower(word)); n < least {
 			best, least = word, n
 		}
 	}

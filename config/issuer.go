@@ -40,6 +40,7 @@ type Issuer struct {
 
 // JWKS is about fetching key sets.
 type JWKS struct {
-	// AllowHosts are hosts, with or without a port, that may be fetched although their addresses are private. Not built yet.
+	// AllowHosts are hosts, with or without a port, that may be fetched although their addresses are private. Not
+	// built yet.
 	AllowHosts []string `yaml:"allow_hosts"`
 }

@@ -8,9 +8,11 @@ type Listen struct {
 	Authz Address `yaml:"authz"`
 	// API is the public HTTP listener. Left out: not served. Not built yet.
 	API Address `yaml:"api"`
-	// Admin is the HTTP listener of operators, on loopback; it serves what health serves. Left out: only the socket admin.sock in data_dir.
+	// Admin is the HTTP listener of operators, on loopback; it serves what health serves. Left out: only the socket
+	// admin.sock in data_dir.
 	Admin Address `yaml:"admin"`
-	// Health serves /livez, /readyz, /healthz and /metrics without credentials, for kubelet and Prometheus. Left out: not served.
+	// Health serves /livez, /readyz, /healthz and /metrics without credentials, for kubelet and Prometheus. Left out:
+	// not served.
 	Health Address `yaml:"health"`
 }
 
@@ -22,11 +24,14 @@ type Authz struct {
 	TLS *TLS `yaml:"tls"`
 	// SharedSecret is expected in the metadata x-postern-secret of every call. Without it nothing is evaluated: 503.
 	SharedSecret *Secret `yaml:"shared_secret"`
-	// InsecurePlaintext is needed to listen on TCP beyond loopback with neither tls.client_ca nor shared_secret: whoever reaches the port may ask. Default: false.
+	// InsecurePlaintext is needed to listen on TCP beyond loopback with neither tls.client_ca nor shared_secret:
+	// whoever reaches the port may ask. Default: false.
 	InsecurePlaintext bool `yaml:"insecure_plaintext"`
-	// TrustedHops says where the caller's address stands: 0 is Envoy's peer, n the n-th entry from the right of x-forwarded-for. Too many let a client choose its address. Default: 0.
+	// TrustedHops says where the caller's address stands: 0 is Envoy's peer, n the n-th entry from the right of
+	// x-forwarded-for. Too many let a client choose its address. Default: 0.
 	TrustedHops int `yaml:"trusted_hops" jsonschema:"minimum=0,maximum=32"`
-	// OnFailure says what a check that cannot be answered gets: deny, or error_response, with which Envoy's own failure mode applies. Default: deny. Not built yet: error_response is refused.
+	// OnFailure says what a check that cannot be answered gets: deny, or error_response, with which Envoy's own
+	// failure mode applies. Default: deny. Not built yet: error_response is refused.
 	OnFailure OnFailure `yaml:"on_failure"`
 }
 
@@ -46,7 +51,8 @@ type Admin struct {
 	Hosts []string `yaml:"hosts"`
 }
 
-// TLS is the identity of a listener, and whom it takes. Files are PEM; a relative path counts from the folder of this file.
+// TLS is the identity of a listener, and whom it takes. Files are PEM; a relative path counts from the folder of this
+// file.
 type TLS struct {
 	// Cert is the file of the certificate and its chain.
 	Cert File `yaml:"cert" jsonschema:"required"`

@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"reflect"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
@@ -63,14 +65,14 @@ func (d *decoder) parse() *yaml.Node {
 	}
 	var document, second yaml.Node
 	if err := loader.Load(&document); err != nil && !errors.Is(err, io.EOF) {
-		d.syntax(err)
+		d.syntax(err, text)
 		return nil
 	}
 	if err := loader.Load(&second); err == nil {
 		d.problem(wholeFile, max(second.Line, 1), "a second document begins here", "keep one, without a line ---")
 		return nil
 	} else if !errors.Is(err, io.EOF) {
-		d.syntax(err)
+		d.syntax(err, text)
 		return nil
 	}
 	return d.mapping(&document)
@@ -90,31 +92,38 @@ func (d *decoder) mapping(document *yaml.Node) *yaml.Node {
 	return root
 }
 
-// syntax reports what is not YAML, where the parser stopped.
-func (d *decoder) syntax(err error) {
+// syntax reports what is not YAML, where the parser stopped. At the end of text it may be a line too far.
+func (d *decoder) syntax(err error, text []byte) {
 	line, message := 1, err.Error()
 	if load := (*yaml.LoadError)(nil); errors.As(err, &load) {
-		line, message = max(load.Mark.Line, 1), load.Message
+		line, message = min(max(load.Mark.Line, 1), 1+bytes.Count(text, []byte("\n"))), load.Message
 	}
 	hint := "check the indentation, quotes and brackets here and above"
-	if message == "found character that cannot start any token" {
-		hint = "indent with spaces, not with tabs, and quote values that begin with a sign like @ or `"
+	switch {
+	case strings.HasPrefix(message, "unknown anchor"): // the name may be an unquoted secret
+		message, hint = "an alias to nothing", "quote a value that begins with *"
+	case strings.HasPrefix(message, "did not find expected ','"):
+		hint = "check the brackets here and above, and quote a text that holds one of , [ ] { }"
+	case strings.HasPrefix(message, "found character that cannot start"):
+		hint = "indent with spaces, not with tabs, and quote a value that begins with a sign"
 	}
-	d.problem(wholeFile, line, "this is not YAML: "+quote(message), hint)
+	d.problem(wholeFile, line, "this is not YAML: "+message, hint)
 }
 
-// illegible is the line of the first byte that YAML takes for no text, or 0. The parser does not say where it is.
+// illegible is the line of the first byte that is no UTF-8 or no text, or 0: the parser does not say where it is. Line
+// breaks but LF and CRLF are no text either, because editors and the parser would count lines differently.
 func illegible(text []byte) int {
 	line := 1
 	for rest := text; len(rest) > 0; {
 		r, size := utf8.DecodeRune(rest)
+		rest = rest[size:]
 		switch {
 		case r == '\n':
 			line++
-		case r == utf8.RuneError && size == 1, r < ' ' && r != '\t' && r != '\r', r == 0x7f:
+		case r == '\r' && len(rest) > 0 && rest[0] == '\n', r == '\t':
+		case r == utf8.RuneError && size == 1, unicode.IsControl(r), r == '\u2028', r == '\u2029':
 			return line
 		}
-		rest = rest[size:]
 	}
 	return 0
 }

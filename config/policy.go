@@ -4,8 +4,9 @@ import "net/netip"
 
 // Policy says what the requests that it matches must prove. The most specific match counts.
 type Policy struct {
-	// Name of the policy, in logs and for context_extensions: unique.
-	Name string `yaml:"name" jsonschema:"required,minLength=1,maxLength=128"`
+	// Name of the policy, in logs and for context_extensions: unique. Left out, its place in the file stands for it,
+	// and context_extensions cannot choose it.
+	Name string `yaml:"name"`
 	// Hosts that it matches: exact, or *.example.net for one label or more. Default: any.
 	Hosts []string `yaml:"hosts" jsonschema:"minItems=1"`
 	// Paths that it matches, written decoded: /v1/notes, /v1/notes/{id}, /v1/files/{rest...}. Default: any.
@@ -18,7 +19,8 @@ type Policy struct {
 
 // Demands are what a policy demands of a request that it matches, and what it does with it.
 type Demands struct {
-	// Auth says which credential is taken: key, token, key_or_token, key_and_token (both; profile mlm only) or none, which is public. Default: key_or_token. Tokens are not built yet and are refused.
+	// Auth says which credential is taken: key, token, key_or_token, key_and_token (both; profile mlm only) or none,
+	// which is public. Default: key_or_token. Tokens are not built yet and are refused.
 	Auth Auth `yaml:"auth"`
 	// Permissions that must all be held. Default: none.
 	Permissions []string `yaml:"permissions"`
@@ -28,11 +30,13 @@ type Demands struct {
 	EndUser EndUser `yaml:"end_user"`
 	// CIDRs that the caller's address must be in. Default: any.
 	CIDRs []netip.Prefix `yaml:"cidrs" jsonschema:"minItems=1"`
-	// Credentials says what becomes of the credentials that were read: strip, keep, or identity_jwt, which replaces them by a token of our own (mka1, mlm; not built yet: refused). Default: the profile's setting, else strip.
+	// Credentials says what becomes of the credentials that were read: strip, keep, or identity_jwt, which replaces
+	// them by a token of our own (mka1, mlm; not built yet: refused). Default: the profile's setting, else strip.
 	Credentials Credentials `yaml:"credentials"`
 	// Preflight allow lets a CORS preflight pass without a credential. Default: deny.
 	Preflight Preflight `yaml:"preflight"`
-	// Upgrades that may pass: tokens of the header Upgrade without case; connect is CONNECT. An empty list lets none pass. Default: any.
+	// Upgrades that may pass: tokens of the header Upgrade without case; connect is CONNECT. An empty list lets none
+	// pass. Default: any.
 	Upgrades []string `yaml:"upgrades"`
 }
 

@@ -47,8 +47,11 @@ func (e *InvalidError) Error() string {
 }
 
 // Under reports whether a problem lies at path or below it, so that whoever judges that part next would only repeat it.
-func (e *InvalidError) Under(path string) bool {
-	return slices.ContainsFunc(e.Problems, func(p Problem) bool {
+func (e *InvalidError) Under(path string) bool { return under(e.Problems, path) }
+
+// under reports whether one of problems lies at path or below it. What is wrong with the whole file lies everywhere.
+func under(problems []Problem, path string) bool {
+	return slices.ContainsFunc(problems, func(p Problem) bool {
 		rest, ok := strings.CutPrefix(p.Path, path)
 		return p.Path == wholeFile || ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 	})

@@ -14,7 +14,8 @@ import (
 // Sources are the functions that [Load] reads with. Both must be set.
 type Sources struct {
 	// ReadFile returns the content of a file and its mode, links followed. It is called with absolute paths, and with
-	// paths relative to the folder that the path given to Load is relative to. It must bound what it reads: a file of more than
+	// paths relative to the folder that the path given to Load is relative to. It must bound what it reads: a file of
+	// more than
 	// 4 MiB is refused.
 	ReadFile func(path string) ([]byte, fs.FileMode, error)
 	// LookupEnv returns the value of an environment variable and whether it is set.
@@ -25,20 +26,26 @@ const redacted = "REDACTED"
 
 // Secret is a value that stands in a file or in a variable. It prints as REDACTED, whatever the verb.
 type Secret struct {
-	value  []byte
-	source string // file or variable, for messages
+	value  *[]byte // behind a pointer: fmt reads through methods where a verb does not fit, but not through pointers
+	source string  // file or variable, for messages
 }
 
 // secretForm is how the file writes a secret: one of the two.
 type secretForm struct {
-	// File whose content is the secret, without one trailing newline. A relative path counts from the folder of the configuration.
+	// File whose content is the secret, without one trailing newline. A relative path counts from the folder of the
+	// configuration.
 	File string `yaml:"file"`
 	// Env is the variable whose value is the secret.
 	Env string `yaml:"env"`
 }
 
 // Bytes is the secret itself, shared: whoever changes it changes the Secret.
-func (s Secret) Bytes() []byte { return s.value }
+func (s Secret) Bytes() []byte {
+	if s.value == nil {
+		return nil
+	}
+	return *s.value
+}
 
 // Source says where the secret came from: a file or a variable, quoted.
 func (s Secret) Source() string { return s.source }
@@ -55,14 +62,25 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 // MarshalText hides the secret from encoders.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// File is a file that the configuration names, with its content.
+// File is a file that the configuration names, with its content. It prints as its path.
 type File struct {
-	Path    string // as it was opened
-	Content []byte
+	Path    string  // as it was opened
+	content *[]byte // behind a pointer, as in Secret: people keep private keys beside certificates
 }
 
-// String is the path.
-func (f File) String() string { return f.Path }
+// Bytes is the content, shared.
+func (f File) Bytes() []byte {
+	if f.content == nil {
+		return nil
+	}
+	return *f.content
+}
+
+// Format prints the path for every verb of package fmt.
+func (f File) Format(s fmt.State, _ rune) { _, _ = s.Write([]byte(f.Path)) }
+
+// MarshalText is the path.
+func (f File) MarshalText() ([]byte, error) { return []byte(f.Path), nil }
 
 // trimNewline takes off one trailing newline, as an editor adds it.
 func trimNewline(b []byte) []byte {
@@ -108,10 +126,11 @@ func (d *decoder) secret(path string, line int, n *yaml.Node, target *Secret) bo
 		}
 		value, target.source = []byte(text), "variable "+quote(form.Env)
 	}
-	if target.value = trimNewline(value); len(target.value) == 0 {
+	if value = trimNewline(value); len(value) == 0 {
 		d.problem(path, line, "the "+target.source+" is empty", "put the secret into it")
 		return false
 	}
+	target.value = &value
 	return true
 }
 
@@ -122,7 +141,7 @@ func (d *decoder) namedFile(path string, line int, n *yaml.Node, target *File) b
 		return false
 	}
 	content, _, ok := d.read(path, line, d.locate(n.Value))
-	*target = File{Path: d.locate(n.Value), Content: content}
+	*target = File{Path: d.locate(n.Value), content: &content}
 	return ok
 }
 

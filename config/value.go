@@ -16,6 +16,9 @@ const maxSocketPath = 107
 // flaw is what is wrong with a value, and what to do.
 type flaw struct{ message, hint string }
 
+// closedSet is a type whose values are a few words.
+type closedSet interface{ values() []string }
+
 // names are the words of a closed set.
 func names[T ~string](of ...T) []string {
 	list := make([]string, len(of))

@@ -1,0 +1,74 @@
+package config
+
+// unbuilt holds the file against what this version does. What would protect is refused, because an operator relies on it;
+// what would only add is warned about. Other values are in force anyway and pass in silence.
+func (r *rules) unbuilt() {
+	for _, u := range r.refused() {
+		if u.given && r.fine(u.path) {
+			r.problem(u.path, u.what, u.hint)
+		}
+	}
+	for _, u := range r.ineffective() {
+		if u.given && r.fine(u.path) {
+			r.warn(u.path, "has no effect yet: "+u.what, u.hint)
+		}
+	}
+}
+
+// unbuilt is a key whose effect does not exist yet, if the file gives it a value that would have one.
+type unbuilt struct {
+	path  string
+	given bool
+	what  string
+	hint  string
+}
+
+// refused are the keys that would protect.
+func (r *rules) refused() []unbuilt {
+	const (
+		limits     = "limits are not built yet"
+		management = "management over TCP is not built yet"
+		elsewhere  = "remove it, and limit elsewhere until limits are enforced here"
+		socket     = "remove it, and use the socket admin.sock in data_dir"
+	)
+	return []unbuilt{
+		{"record_mac", r.RecordMAC, "a MAC of records is not built yet", "write false, and keep others away from data_dir"},
+		{"authz.on_failure", r.Authz.OnFailure == OnFailureErrorResponse, "error_response is not built yet", "write deny: what cannot be checked is refused with 503"},
+		{"admin.tls", r.Admin.TLS != nil, management, socket},
+		{"admin.token", r.Admin.Token != nil, management, socket},
+		{"admin.hosts", len(r.Admin.Hosts) > 0, management, socket},
+		{"issuers", len(r.Issuers) > 0, "tokens of identity providers are not built yet", "remove it: this version refuses all tokens"},
+		{"default_limits", len(r.DefaultLimits) > 0, limits, elsewhere},
+		{"tiers", len(r.Tiers) > 0, limits, elsewhere},
+	}
+}
+
+// ineffective are the keys that would only add.
+func (r *rules) ineffective() []unbuilt {
+	const (
+		tokens    = "this version makes and accepts no tokens"
+		endpoints = "this version has no endpoints of its own"
+		hint      = "leave it for a later version, or remove it"
+	)
+	return []unbuilt{
+		{"listen.api", true, endpoints, hint},
+		{"api.tls", true, endpoints, hint},
+		{"resource_metadata", r.ResourceMetadata, endpoints, hint},
+		{"base_path", true, endpoints, hint},
+		{"paths", len(r.Paths) > 0, endpoints, hint},
+		{"require_name", r.RequireName, endpoints, hint},
+		{"rate_limit_headers", r.RateLimitHeaders != RateLimitHeadersNever, "this version enforces no limits", hint},
+		{"issuer", true, tokens, hint},
+		{"token_algorithm", true, tokens, hint},
+		{"rotate_every", true, tokens, hint},
+		{"gateway_audiences", true, tokens, hint},
+		{"accept_any_audience", r.AcceptAnyAudience, tokens, hint},
+		{"upstream_audience", true, tokens, hint},
+		{"token_audience", true, tokens, hint},
+		{"token_scope", true, tokens, hint},
+		{"access_ttl", true, tokens, hint},
+		{"refresh_ttl", true, tokens, hint},
+		{"jwks.allow_hosts", len(r.JWKS.AllowHosts) > 0, tokens, hint},
+		{"telemetry.traces.enabled", r.Telemetry.Traces.Enabled, "this version makes no traces", hint},
+	}
+}

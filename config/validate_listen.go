@@ -1,0 +1,94 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"strings"
+)
+
+// listeners have addresses of their own, and whoever can reach them has to prove something (R-GRPC-1, R-ADM-1).
+func (r *rules) listeners() {
+	r.addresses()
+	r.admission()
+	if r.fine("listen.admin") && !r.Listen.Admin.Local() {
+		r.problem("listen.admin", quote(r.Listen.Admin.String())+" can be reached from other machines, and this version has no management over TCP to protect",
+			"listen on loopback, like 127.0.0.1:9193, and serve metrics and health to others with listen.health")
+	}
+	r.certificates("authz.tls", r.Authz.TLS)
+	r.certificates("api.tls", r.API.TLS)
+	r.certificates("admin.tls", r.Admin.TLS)
+}
+
+// addresses must fit the kernel and differ from each other and from the operators' socket.
+func (r *rules) addresses() {
+	admin := r.socket("admin.sock")
+	if f := admin.tooLong(); f != nil {
+		r.problem("data_dir", f.message, f.hint)
+	}
+	taken := map[Address]string{} // address → path
+	for _, l := range []struct {
+		path    string
+		address Address
+	}{
+		{"listen.authz", r.Listen.Authz}, {"listen.api", r.Listen.API}, {"listen.admin", r.Listen.Admin}, {"listen.health", r.Listen.Health},
+	} {
+		first, found := taken[l.address]
+		switch {
+		case l.address.IsZero(), strings.HasSuffix(l.address.Text, ":0"):
+		case l.address == admin:
+			r.problem(l.path, quote(l.address.String())+" is the socket for operators", "choose another name")
+		case found:
+			r.conflict(first, l.path, quote(l.address.String())+" is given to two listeners", "give each its own address")
+		default:
+			taken[l.address] = l.path
+		}
+	}
+}
+
+// admission asks what a caller must prove: being on this machine and in a group, a certificate, a secret; or the operator
+// says that nothing need be proven.
+func (r *rules) admission() {
+	a := r.Authz
+	if a.InsecurePlaintext {
+		r.warn("authz.insecure_plaintext", "whoever reaches "+quote(r.Listen.Authz.String())+" may ask for decisions",
+			"prefer a Unix socket, authz.tls.client_ca or authz.shared_secret")
+	}
+	proven := a.SharedSecret != nil || a.TLS != nil && a.TLS.ClientCA != nil || a.InsecurePlaintext
+	if !proven && !r.Listen.Authz.Local() {
+		r.problem("listen.authz", quote(r.Listen.Authz.String())+" can be reached from other machines, and callers prove nothing",
+			"set authz.tls.client_ca or authz.shared_secret, or authz.insecure_plaintext: true where the network keeps others out")
+	}
+	if !proven && a.SocketMode&othersWrite != 0 {
+		r.problem("authz.socket_mode", fmt.Sprintf("%04o lets every user of this machine connect, and callers prove nothing", a.SocketMode),
+			"write 0660 and share a group with Envoy, or set authz.shared_secret")
+	}
+	if a.SharedSecret != nil && !printable(a.SharedSecret.Bytes()) {
+		r.problem("authz.shared_secret", "the "+a.SharedSecret.Source()+" holds what metadata cannot carry",
+			"use printable ASCII without spaces, like the output of: openssl rand -hex 32")
+	}
+}
+
+// certificates must be PEM and fit their key.
+func (r *rules) certificates(path string, t *TLS) {
+	if t == nil || !r.fine(path) {
+		return
+	}
+	if _, err := tls.X509KeyPair(t.Cert.Bytes(), t.Key.Bytes()); err != nil {
+		r.problem(path+".cert", fmt.Sprintf("%s and the %s are no pair: %v", quote(t.Cert.Path), t.Key.Source(), err),
+			"give the PEM of a certificate and of its private key")
+	}
+	if t.ClientCA != nil && !x509.NewCertPool().AppendCertsFromPEM(t.ClientCA.Bytes()) {
+		r.problem(path+".client_ca", quote(t.ClientCA.Path)+" holds no certificate", "give the PEM of the authority that signs Envoy's certificate")
+	}
+}
+
+// printable reports whether a gRPC metadata value can carry b as it is.
+func printable(b []byte) bool {
+	for _, c := range b {
+		if c <= ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
+}
