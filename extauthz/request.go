@@ -39,6 +39,9 @@ type Header struct {
 	Value string // may hold any byte from 0x20 on, but DEL, and TAB
 }
 
+// headerRoom is how many headers an ordinary request stays below.
+const headerRoom = 48
+
 // Why a CheckRequest is unreadable. Each is a fault between Envoy and us, never of the client.
 var (
 	errMalformed = errors.New("reading CheckRequest: malformed message")
