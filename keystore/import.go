@@ -53,7 +53,8 @@ const lotLength = 5000
 // from lines, or ctx ends. What is there already is skipped, never overwritten.
 //
 // Lines are staged in the file as they come, and become valid together when the last has come. One import runs at a time;
-// another waits. A result with Refused comes without an error: all bad lines are in it, and Added is 0.
+// another waits. A result with Refused comes without an error: all bad lines are in it, and Added is 0. An
+// [*InvalidError] from lines, beside a key that holds only its Line, refuses that line like one that is found bad here.
 func (s *Store) Import(ctx context.Context, o ImportOptions, lines iter.Seq2[ImportedKey, error], now time.Time) (ImportResult, error) {
 	select {
 	case s.importing <- struct{}{}:
@@ -105,10 +106,13 @@ func (im *importer) run(ctx context.Context, lines iter.Seq2[ImportedKey, error]
 	}
 	var lot []staged
 	for line, err := range lines {
-		if err := errors.Join(err, ctx.Err()); err != nil {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
-		r, err := im.record(&line)
+		var r staged
+		if err == nil {
+			r, err = im.record(&line)
+		}
 		if invalid := (*InvalidError)(nil); errors.As(err, &invalid) {
 			im.result.Refused = append(im.result.Refused, Refusal{line.Line, invalid.Error()})
 			continue
