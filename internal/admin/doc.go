@@ -1,0 +1,42 @@
+// Package admin is the management of Postern over HTTP: tenants and keys as JSON, for operators. [NewHandler] answers,
+// [Client] asks; the command line uses both, over DATA_DIR/admin.sock where a Postern runs, and in process where none does.
+//
+// # Laws
+//
+//  1. Whoever can reach the handler is an operator: it asks for no credential. It is served on a Unix socket of mode 0600
+//     and in process, never on TCP. What a browser was led to send is refused all the same: a foreign Origin,
+//     Sec-Fetch-Site cross-site or same-site, and a body that does not say it is JSON.
+//  2. A printed key is in one reply, that of its creation. No reply holds a hash; no URL, no error and no line of the log holds
+//     a credential. No reply may be stored.
+//  3. Requests are read strictly: one JSON value of UTF-8, no unknown name, no name twice, no parameter that is not known.
+//  4. What would protect and is not built yet (limits, quotas, tiers) is refused, never taken in silence.
+//  5. Errors become statuses in one function. What is not meant for the client goes to the log, and the reply says so.
+//
+// # Resources
+//
+//	GET  /v1/status                   {"pid","version","ready"}
+//	GET  /v1/tenants                  {"tenants":[tenant…]}, in the order in which they were made
+//	POST /v1/tenants                  201 tenant: id, name, kind, default_permissions
+//	GET  /v1/tenants/{tenant}         tenant, named by its id or, where names are unique, its name; also below
+//	POST /v1/tenants/{tenant}/suspend tenant; its keys are refused from now on
+//	POST /v1/tenants/{tenant}/resume  tenant
+//	GET  /v1/keys                     {"keys":[key…]}; parameters tenant, environment, state
+//	POST /v1/keys                     201 key with "key": tenant, environment, name, description, permissions, on_behalf_of,
+//	                                  expires_at, cidrs, metadata
+//	GET  /v1/keys/{id}                key with "secrets"
+//	POST /v1/keys/{id}/disable        key
+//	POST /v1/keys/{id}/enable         key
+//	POST /v1/keys/{id}/revoke         key; final
+//	POST /v1/import                   lines of JSON (application/x-ndjson), each a key with "hash"; parameters format (sha256),
+//	                                  create_tenants, accept_unenforced_limits; {"added","skipped","unenforced","refused"}
+//
+// A POST has Content-Type application/json, also where it has no body, which is at most 64 KiB; that of an import is a
+// stream without end, and each line of it at most 64 KiB.
+//
+// # Errors
+//
+// {"error","hint","field"}: one line for the operator, what to do, and the JSON name of the value at fault; the last two
+// only where they are known. 400 a value is not acceptable; 403 a browser from elsewhere; 404; 405 with Allow; 409 it
+// exists already, or a revoked key was to be changed; 413; 415; 422 an import with bad lines, which are in "refused"; 500 a
+// panic; 503 the store cannot be read or written; 507 the disk is full.
+package admin

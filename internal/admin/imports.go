@@ -1,0 +1,182 @@
+package admin
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"time"
+
+	"github.com/postern-auth/postern/keystore"
+)
+
+// importLine is a line of an import: the JSON of a key, and its hash.
+type importLine struct {
+	KeyRequest
+	ID         string     `json:"id,omitempty"`
+	Start      string     `json:"start,omitempty"`
+	State      string     `json:"state,omitempty"`
+	CreatedAt  *time.Time `json:"created_at,omitempty"`
+	UpdatedAt  *time.Time `json:"updated_at,omitempty"`
+	LastUsedAt *time.Time `json:"last_used_at,omitempty"` // read, not kept: it would be a use that nobody saw here
+	Hash       string     `json:"hash,omitempty"`
+}
+
+// importKeys adds keys from lines, all of them or none.
+func (h *handler) importKeys(w http.ResponseWriter, r *http.Request, now time.Time) error {
+	options, err := importOptions(r)
+	if err != nil {
+		return err
+	}
+	stream := unhurried{r: r.Body, w: w}
+	// A client that is still sending would not see the reply.
+	defer func() { _, _ = io.Copy(io.Discard, stream) }()
+	im := importer{handler: h, accept: options.AcceptUnenforcedLimits}
+	result, err := h.Keys.Import(r.Context(), keystore.ImportOptions{CreateTenants: options.CreateTenants}, im.keys(stream), now)
+	if err != nil {
+		return err
+	}
+	return im.reply(w, r, result)
+}
+
+func importOptions(r *http.Request) (ImportOptions, error) {
+	var o ImportOptions
+	query, err := parameters(r, "format", "create_tenants", "accept_unenforced_limits")
+	if err != nil {
+		return o, err
+	}
+	switch o.Format = query.Get("format"); o.Format {
+	case "sha256":
+	case "postern", "better-auth", "bcrypt", "argon2id":
+		return o, invalid("format", fmt.Sprintf("%s is not built yet", o.Format), "sha256 is")
+	default:
+		return o, invalid("format", fmt.Sprintf("%q is not a format", o.Format), "sha256 is one")
+	}
+	for name, value := range map[string]*bool{
+		"create_tenants":           &o.CreateTenants,
+		"accept_unenforced_limits": &o.AcceptUnenforcedLimits,
+	} {
+		switch query.Get(name) {
+		case "true":
+			*value = true
+		case "", "false":
+		default:
+			return o, invalid(name, "is neither true nor false", "")
+		}
+	}
+	return o, mediaType(r, contentLines)
+}
+
+// importer turns lines into keys, and remembers what they would limit.
+type importer struct {
+	handler    *handler
+	accept     bool // limits that nothing enforces
+	unenforced int
+}
+
+// keys reads lines until the stream ends. One that cannot be taken is refused, and the next is read.
+func (im *importer) keys(stream io.Reader) iter.Seq2[keystore.ImportedKey, error] {
+	return func(yield func(keystore.ImportedKey, error) bool) {
+		lines := bufio.NewReaderSize(stream, maxBody)
+		for number := 1; ; number++ {
+			line, err := readLine(lines)
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			var key keystore.ImportedKey
+			if err == nil && len(line) > 0 {
+				key, err = im.key(line)
+			}
+			key.Line = number
+			if len(line) == 0 && err == nil {
+				continue
+			}
+			if !yield(key, err) {
+				return
+			}
+		}
+	}
+}
+
+// readLine returns the next line without the spaces around it, valid until the next call: one that is too long is read
+// to its end and refused. The error of a stream that breaks off is not io.EOF.
+func readLine(lines *bufio.Reader) ([]byte, error) {
+	line, err := lines.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		for errors.Is(err, bufio.ErrBufferFull) {
+			_, err = lines.ReadSlice('\n')
+		}
+		if err == nil || errors.Is(err, io.EOF) {
+			err = invalid("line", fmt.Sprintf("is longer than %d bytes", maxBody), "")
+		}
+		return nil, err
+	}
+	line = bytes.TrimSpace(line)
+	if err != nil && (!errors.Is(err, io.EOF) || len(line) == 0) {
+		return nil, err
+	}
+	return line, nil
+}
+
+// key reads one line. Error: [*keystore.InvalidError].
+func (im *importer) key(line []byte) (keystore.ImportedKey, error) {
+	var l importLine
+	if err := decode(line, &l); err != nil {
+		return keystore.ImportedKey{}, err
+	}
+	if field, ok := l.limited(); ok {
+		if !im.accept {
+			return keystore.ImportedKey{}, invalid(field, "is not enforced yet; --accept-unenforced-limits stores it", "")
+		}
+		im.unenforced++
+	}
+	return im.handler.imported(&l)
+}
+
+// imported is a line as the key store takes it, by the rules of the profile.
+func (h *handler) imported(l *importLine) (keystore.ImportedKey, error) {
+	spec, err := l.spec()
+	if err != nil {
+		return keystore.ImportedKey{}, err
+	}
+	spec.Tenant = cmp.Or(spec.Tenant, h.DefaultTenant)
+	hash, err := keystore.ParseHash(l.Hash)
+	if err != nil {
+		return keystore.ImportedKey{}, err
+	}
+	return keystore.ImportedKey{
+		KeySpec:   spec,
+		ID:        l.ID,
+		State:     keystore.State(l.State),
+		Start:     l.Start,
+		CreatedAt: orZero(l.CreatedAt),
+		UpdatedAt: orZero(l.UpdatedAt),
+		Hash:      hash,
+	}, nil
+}
+
+// reply says what became of the lines.
+func (im *importer) reply(w http.ResponseWriter, r *http.Request, result keystore.ImportResult) error {
+	reply := ImportResult{Added: result.Added, Skipped: result.Skipped, Refused: []Refusal{}}
+	for _, refusal := range result.Refused {
+		reply.Refused = append(reply.Refused, Refusal{Line: refusal.Line, Problem: refusal.Problem})
+	}
+	if len(reply.Refused) == 0 {
+		reply.Unenforced = im.unenforced
+		im.handler.audit(r.Context(), "key.import", "added", reply.Added, "skipped", reply.Skipped)
+		writeJSON(w, http.StatusOK, reply)
+		return nil
+	}
+	writeJSON(w, http.StatusUnprocessableEntity, struct {
+		Error
+		ImportResult
+	}{
+		Error{Message: fmt.Sprintf("%d lines were refused; nothing was imported", len(reply.Refused))},
+		reply,
+	})
+	return nil
+}
