@@ -47,9 +47,7 @@ func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
 //
 // HEAD works like GET; another method is 405, another path 404. No reply may be stored.
 func NewHandler(health Health, gatherer prometheus.Gatherer, log *slog.Logger) http.Handler {
-	metrics := promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{
-		ErrorLog:            scrapeLog{log},
-		ErrorHandling:       promhttp.ContinueOnError, // what can be gathered is shown
+	metrics := promhttp.HandlerFor(prometheus.GathererFunc(logged(gatherer.Gather, log)), promhttp.HandlerOpts{
 		MaxRequestsInFlight: maxScrapes,
 		Timeout:             writeTimeout / 2,
 	})
@@ -101,10 +99,14 @@ func reply(w http.ResponseWriter, status int, text string) {
 	_, _ = io.WriteString(w, text) // the client may be gone
 }
 
-// scrapeLog takes what goes wrong in gathering metrics to the log.
-type scrapeLog struct{ log *slog.Logger }
-
-// Println logs the last value, which promhttp makes the error.
-func (l scrapeLog) Println(v ...any) {
-	l.log.Warn("metrics cannot be gathered in full", "err", v[len(v)-1])
+// logged returns gather without its error, which goes to the log: what can be gathered is shown, and promhttp would show the error
+// too. F is a list of metric families.
+func logged[F any](gather func() (F, error), log *slog.Logger) func() (F, error) {
+	return func() (F, error) {
+		families, err := gather()
+		if err != nil {
+			log.Warn("metrics cannot be gathered in full", "err", err)
+		}
+		return families, nil
+	}
 }
