@@ -20,8 +20,10 @@ type decoder struct {
 	lines    map[string]int // YAML path → line
 	problems []Problem
 	warnings []Problem
-	within   int // aliases that the present value lies in
-	aliased  int // values read through aliases so far
+	within   int                      // aliases that the present value lies in
+	aliased  int                      // values read through aliases so far
+	fields   map[reflect.Type][]field // of structs seen so far
+	places   map[string][]string      // key → paths that end with it; made when the first unknown key is met
 }
 
 func (d *decoder) problem(path string, line int, message, hint string) {
@@ -43,7 +45,7 @@ func (d *decoder) value(path string, line int, n *yaml.Node, v reflect.Value) bo
 		d.problem(path, line, f.message, f.hint)
 		return false
 	}
-	if f, ok := d.text(n, v); ok {
+	if f, ok := scalar(n, v); ok {
 		if f != nil {
 			d.problem(path, line, f.message, f.hint)
 		}
@@ -93,9 +95,9 @@ func unreadable(n *yaml.Node) *flaw {
 	}
 }
 
-// text decodes what the file writes as one scalar. It reports whether v is of such a type; then the flaw is nil if v
+// scalar decodes what the file writes as one scalar. It reports whether v is of such a type; then the flaw is nil if v
 // holds the value.
-func (d *decoder) text(n *yaml.Node, v reflect.Value) (f *flaw, ok bool) {
+func scalar(n *yaml.Node, v reflect.Value) (f *flaw, ok bool) {
 	switch target := v.Addr().Interface().(type) {
 	case *time.Duration:
 		return parse(n, target, parseDuration), true
@@ -184,7 +186,11 @@ func kindOf(n *yaml.Node) string {
 
 // structure decodes a mapping with known keys.
 func (d *decoder) structure(path string, line int, n *yaml.Node, v reflect.Value) bool {
-	fields := fieldsOf(v.Type())
+	fields, ok := d.fields[v.Type()]
+	if !ok {
+		fields = fieldsOf(v.Type())
+		d.fields[v.Type()] = fields
+	}
 	if n.Kind != yaml.MappingNode {
 		d.problem(path, line, "is "+kindOf(n)+", not keys and values", "write keys below it: "+strings.Join(keysOf(fields), ", "))
 		return false
@@ -193,7 +199,7 @@ func (d *decoder) structure(path string, line int, n *yaml.Node, v reflect.Value
 	given := d.entries(path, n, func(name, at string, key, value *yaml.Node) {
 		i := indexOf(fields, name)
 		if i < 0 {
-			f := unknown(name, fields)
+			f := d.unknown(name, fields)
 			d.problem(at, key.Line, f.message, f.hint)
 			return
 		}

@@ -64,39 +64,38 @@ func keysOf(fields []field) []string {
 	return keys
 }
 
-// unknown says what to do about a key that stands where fields are known: a near name, the place where the name belongs,
+// unknown says what to do about a key that stands where fields are known: a near name, the places where the name belongs,
 // or the names that there are.
-func unknown(name string, fields []field) *flaw {
+func (d *decoder) unknown(name string, fields []field) *flaw {
 	const message = "is not a key here"
 	if near := nearest(name, keysOf(fields)); near != "" {
 		return &flaw{message, "did you mean " + near + "?"}
 	}
-	if places := placesOf(name, "", reflect.TypeFor[Config]()); len(places) > 0 {
+	if d.places == nil {
+		d.places = map[string][]string{}
+		gatherPlaces(d.places, "", reflect.TypeFor[Config]())
+	}
+	if places := d.places[name]; places != nil {
 		return &flaw{message, "it belongs at " + strings.Join(places, " or ")}
 	}
 	return &flaw{message, "remove it; the keys here are " + strings.Join(keysOf(fields), ", ")}
 }
 
-// placesOf lists the paths in t that end with the key name.
-func placesOf(name, path string, t reflect.Type) []string {
-	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+// gatherPlaces notes the paths below path, where a t stands, by their last key.
+func gatherPlaces(places map[string][]string, path string, t reflect.Type) {
+	for ; t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice; t = t.Elem() {
 		if t.Kind() == reflect.Slice {
 			path += "[]"
 		}
-		t = t.Elem()
 	}
 	if t.Kind() != reflect.Struct {
-		return nil
+		return
 	}
-	var places []string
 	for _, f := range fieldsOf(t) {
 		at := join(path, f.name)
-		if f.name == name {
-			places = append(places, at)
-		}
-		places = append(places, placesOf(name, at, f.Type)...)
+		places[f.name] = append(places[f.name], at)
+		gatherPlaces(places, at, f.Type)
 	}
-	return places
 }
 
 // nearest is the word that name is most likely a slip of, or nothing.

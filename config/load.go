@@ -27,7 +27,7 @@ const (
 // with it all the same, as far as the file could be understood, so that other builders can add what they find and all is
 // reported together; it must not be served. It is nil when the file is no YAML mapping at all.
 func Load(path string, from Sources) (*Config, error) {
-	d := decoder{file: path, from: from, lines: map[string]int{"": 1}}
+	d := decoder{file: path, from: from, lines: map[string]int{"": 1}, fields: map[reflect.Type][]field{}}
 	root := d.parse()
 	if root == nil {
 		return nil, Invalid(d.problems)
@@ -37,7 +37,7 @@ func Load(path string, from Sources) (*Config, error) {
 	d.lines[""] = root.Line
 	d.structure("", root.Line, root, reflect.ValueOf(c).Elem())
 	c.complete()
-	r := rules{Config: c, problems: d.problems, warnings: d.warnings}
+	r := rules{Config: c, problems: d.problems, warnings: d.warnings, broken: map[string]bool{}}
 	r.check()
 	c.Warnings = inOrder(r.warnings)
 	return c, Invalid(r.problems)

@@ -226,6 +226,8 @@ func TestTheFileIsReadStrictly(t *testing.T) {
 		{"an empty item is refused", "version: 1\npolicies: [{ name: a, permissions: [~] }]\n", "2: policies[0].permissions[0]: has no value; give it one, or remove the key for its default"},
 		{"a tag is refused", "version: !!int 1\n", "1: version: is marked with a YAML tag; write the plain value, in quotes if it begins with !"},
 		{"an alias to nothing does not repeat what may be a secret", "version: 1\nauthz: { shared_secret: *hunter2 }\n", "2: .: this is not YAML: an alias to nothing; quote a value that begins with *"},
+		{"a list is no duration", "version: 1\nshutdown: { delay: [5s] }\n", "2: shutdown.delay: is a list; write it with units, like 500ms, 10s or 720h"},
+		{"a mapping is no word", "version: 1\nprofile: { name: mlm }\n", "2: profile: is a mapping; write one of default, mka1, mlm"},
 		{"a long value is cut", "version: 1\nprofile: " + strings.Repeat("x", 200) + "\n", `2: profile: "` + strings.Repeat("x", 80) + `"… is none of default, mka1, mlm; write one of them`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -270,6 +272,11 @@ func TestAFileThatCannotBeReadIsAProblemToo(t *testing.T) {
 	if _, got := d.load(t); len(got) != 1 || !strings.Contains(got[0], "of at most 4194304") {
 		t.Errorf("Load of too many bytes finds %q", got)
 	}
+	d = around("version: 1\npepper: { file: /huge }\n")
+	d.files["/huge"] = strings.Repeat("p", 4<<20+1)
+	if _, got := d.load(t); len(got) != 1 || !strings.Contains(got[0], `the file "/huge" has more than 4194304 bytes`) {
+		t.Errorf("Load with too large a secret finds %q", got)
+	}
 }
 
 func TestLineFollowsAPathToWhatTheFileHolds(t *testing.T) {
@@ -295,5 +302,26 @@ func TestTenThousandPoliciesAreReadInTime(t *testing.T) {
 	}
 	if c := valid(t, b.String()); len(c.Policies) != 10_000 || c.Line("policies[9999].paths[0]") != 10_002 {
 		t.Errorf("%d policies, the last on line %d", len(c.Policies), c.Line("policies[9999].paths[0]"))
+	}
+}
+
+func TestAUsefulFileIsTenLines(t *testing.T) {
+	c := valid(t, `version: 1
+profile: mlm
+data_dir: ./data
+environments:
+  - { name: LIVE,    key_prefix: mlm_live_ }
+  - { name: SANDBOX, key_prefix: mlm_sandbox_ }
+listen:
+  authz: unix:///run/postern/authz.sock
+  api:   127.0.0.1:9192
+  admin: 127.0.0.1:9193
+`)
+	want := []string{"postern.yaml:9: listen.api: has no effect yet: this version has no endpoints of its own; leave it for a later version, or remove it"}
+	if diff := cmp.Diff(want, texts(c.Warnings)); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+	if !c.Listed("environments") || c.Listen.Authz.String() != "unix:///run/postern/authz.sock" || c.Listen.Admin.Text != "127.0.0.1:9193" {
+		t.Errorf("Load = %+v", c)
 	}
 }

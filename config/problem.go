@@ -13,7 +13,9 @@ type Problem struct {
 	Line    int    `json:"line"`    // from 1; a file that cannot be read has 1
 	Path    string `json:"path"`    // YAML path like policies[0].auth; "." is the file as a whole
 	Message string `json:"message"` // what is wrong
-	Hint    string `json:"hint"`    // what to do
+	Hint    string `json:"hint"`    // what to do; a finding of another package may have none
+
+	First string `json:"-"` // path of the key that this one is in conflict with; usually empty
 }
 
 // wholeFile is the path of what belongs to no key.
@@ -21,7 +23,11 @@ const wholeFile = "."
 
 // String is the line that an operator reads: FILE:LINE: PATH: what is wrong; what to do.
 func (p Problem) String() string {
-	return fmt.Sprintf("%s:%d: %s: %s; %s", p.File, p.Line, p.Path, p.Message, p.Hint)
+	text := fmt.Sprintf("%s:%d: %s: %s", p.File, p.Line, p.Path, p.Message)
+	if p.Hint != "" {
+		text += "; " + p.Hint
+	}
+	return text
 }
 
 // InvalidError is a file that cannot be used, with all that is wrong with it.
@@ -46,14 +52,15 @@ func (e *InvalidError) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Under reports whether a problem lies at path or below it, so that whoever judges that part next would only repeat it.
-func (e *InvalidError) Under(path string) bool { return under(e.Problems, path) }
-
-// under reports whether one of problems lies at path or below it. What is wrong with the whole file lies everywhere.
-func under(problems []Problem, path string) bool {
-	return slices.ContainsFunc(problems, func(p Problem) bool {
-		rest, ok := strings.CutPrefix(p.Path, path)
-		return p.Path == wholeFile || ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+// Under reports whether a problem lies at path or below it, or is a conflict with what lies there, so that whoever judges
+// that part next would only repeat it.
+func (e *InvalidError) Under(path string) bool {
+	within := func(at string) bool {
+		rest, ok := strings.CutPrefix(at, path)
+		return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+	}
+	return slices.ContainsFunc(e.Problems, func(p Problem) bool {
+		return p.Path == wholeFile || within(p.Path) || p.First != "" && within(p.First)
 	})
 }
 
@@ -66,14 +73,14 @@ func inOrder(problems []Problem) []Problem {
 
 // lineOf finds path, or its nearest parent, in lines. The file as a whole has the empty path.
 func lineOf(lines map[string]int, path string) int {
-	for {
+	for path != "" {
 		if line, ok := lines[path]; ok {
 			return line
 		}
-		cut := strings.LastIndexAny(path, ".[")
-		if cut <= 0 {
-			return max(lines[""], 1)
-		}
-		path = path[:cut]
+		path = parent(path)
 	}
+	return max(lines[""], 1)
 }
+
+// parent is the path that path lies below, or nothing.
+func parent(path string) string { return path[:max(strings.LastIndexAny(path, ".["), 0)] }

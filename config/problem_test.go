@@ -27,8 +27,14 @@ func TestProblemsAreInTheOrderOfTheirLines(t *testing.T) {
 	}
 }
 
+func TestAProblemWithoutAHintEndsThere(t *testing.T) {
+	if got := (config.Problem{File: "f", Line: 1, Path: "a", Message: "is odd"}).String(); got != "f:1: a: is odd" {
+		t.Errorf("String = %q", got)
+	}
+}
+
 func TestAProblemAsJSON(t *testing.T) {
-	got, err := json.Marshal(config.Problem{File: "postern.yaml", Line: 3, Path: "policies[0].auth", Message: "is odd", Hint: "mend it"})
+	got, err := json.Marshal(config.Problem{File: "postern.yaml", Line: 3, Path: "policies[0].auth", Message: "is odd", Hint: "mend it", First: "version"})
 	want := `{"file":"postern.yaml","line":3,"path":"policies[0].auth","message":"is odd","hint":"mend it"}`
 	if err != nil || string(got) != want {
 		t.Errorf("Marshal = %s, %v, want %s", got, err, want)
@@ -51,6 +57,10 @@ func TestUnderFindsWhatIsBroken(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Under (-want +got):\n%s", diff)
+	}
+	conflict := &config.InvalidError{Problems: []config.Problem{{Path: "policies[0].paths", First: "path_check"}}}
+	if !conflict.Under("path_check") || !conflict.Under("policies[0].paths") || conflict.Under("version") {
+		t.Error("a conflict lies at both of its keys")
 	}
 	whole := &config.InvalidError{Problems: []config.Problem{{Path: "."}}}
 	if !whole.Under("listen") {

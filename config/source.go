@@ -14,9 +14,8 @@ import (
 // Sources are the functions that [Load] reads with. Both must be set.
 type Sources struct {
 	// ReadFile returns the content of a file and its mode, links followed. It is called with absolute paths, and with
-	// paths relative to the folder that the path given to Load is relative to. It must bound what it reads: a file of
-	// more than
-	// 4 MiB is refused.
+	// paths relative to the folder that the path given to Load is relative to. It must bound what it reads: a file
+	// of more than 4 MiB is refused.
 	ReadFile func(path string) ([]byte, fs.FileMode, error)
 	// LookupEnv returns the value of an environment variable and whether it is set.
 	LookupEnv func(name string) (string, bool)
@@ -84,7 +83,10 @@ func (f File) MarshalText() ([]byte, error) { return []byte(f.Path), nil }
 
 // trimNewline takes off one trailing newline, as an editor adds it.
 func trimNewline(b []byte) []byte {
-	return bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))
+	if line, ok := bytes.CutSuffix(b, []byte("\r\n")); ok {
+		return line
+	}
+	return bytes.TrimSuffix(b, []byte("\n"))
 }
 
 // Rights of a file that belong to neither its owner nor its group.

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/postern-auth/postern/config"
 )
 
 // Whatever prints a Config, or any part of it, prints no secret and no content of a file.
@@ -44,6 +46,29 @@ func TestNoSecretIsPrinted(t *testing.T) {
 	}
 	if !strings.Contains(printed.String(), "REDACTED") {
 		t.Error("nothing was printed in a secret's place")
+	}
+}
+
+func TestOneTrailingNewlineIsNoPartOfASecret(t *testing.T) {
+	for content, want := range map[string]string{"s": "s", "s\n": "s", "s\r\n": "s", "s\n\n": "s\n", "s\r": "s\r", " s ": " s "} {
+		content, want = strings.Repeat("p", 32)+content, strings.Repeat("p", 32)+want
+		d := around("version: 1\npepper: { file: pepper }\n")
+		d.files["pepper"] = content
+		if c, problems := d.load(t); problems != nil || string(c.Pepper.Bytes()) != want {
+			t.Errorf("the secret in %q is %q, want %q; %v", content, c.Pepper.Bytes(), want, problems)
+		}
+	}
+}
+
+func TestTheZeroSecretAndFileAreEmpty(t *testing.T) {
+	if b := (config.Secret{}).Bytes(); b != nil {
+		t.Errorf("Secret = %q", b)
+	}
+	if b := (config.File{}).Bytes(); b != nil {
+		t.Errorf("File = %q", b)
+	}
+	if s := (config.Secret{}).String(); s != "REDACTED" {
+		t.Errorf("String = %q", s)
 	}
 }
 

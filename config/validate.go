@@ -2,7 +2,9 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -12,12 +14,16 @@ type rules struct {
 	*Config
 	problems []Problem
 	warnings []Problem
+	broken   map[string]bool // paths with a problem at or below them
 }
 
 const minPepper = 32 // bytes
 
 // check applies all the rules. Load sorts what they find.
 func (r *rules) check() {
+	for _, p := range r.problems {
+		r.mark(p.Path)
+	}
 	r.general()
 	r.environments()
 	r.listeners()
@@ -28,6 +34,13 @@ func (r *rules) check() {
 
 func (r *rules) problem(path, message, hint string) {
 	r.problems = append(r.problems, r.Problem(path, message, hint))
+	r.mark(path)
+}
+
+func (r *rules) mark(path string) {
+	for ; path != "" && !r.broken[path]; path = parent(path) {
+		r.broken[path] = true
+	}
 }
 
 func (r *rules) warn(path, message, hint string) {
@@ -40,13 +53,14 @@ func (r *rules) conflict(a, b, message, hint string) {
 	if r.Line(first) > r.Line(second) {
 		first, second = second, first
 	}
-	r.problem(second, fmt.Sprintf("%s (%s is on line %d)", message, first, r.Line(first)), hint)
+	p := r.Problem(second, fmt.Sprintf("%s (%s is on line %d)", message, first, r.Line(first)), hint)
+	p.First = first
+	r.problems = append(r.problems, p)
+	r.mark(second)
 }
 
-// fine reports whether the file holds path and the decoder found nothing wrong with it.
-func (r *rules) fine(path string) bool {
-	return r.Listed(path) && !under(r.problems, path)
-}
+// fine reports whether the file holds path and nothing is known to be wrong with it.
+func (r *rules) fine(path string) bool { return r.Listed(path) && !r.broken[path] }
 
 func (r *rules) general() {
 	if r.fine("version") && r.Version != 1 {
@@ -65,8 +79,8 @@ func (r *rules) general() {
 	if r.Shutdown.Deadline == 0 {
 		r.problem("shutdown.deadline", "leaves no time to drain", "write the longest that a check may take, like 20s")
 	}
-	for class, text := range r.Errors {
-		if path := join("errors", class); text == (ErrorText{}) && r.fine(path) {
+	for _, class := range slices.Sorted(maps.Keys(r.Errors)) {
+		if path := join("errors", class); r.Errors[class] == (ErrorText{}) && r.fine(path) {
 			r.problem(path, "changes nothing", "give it a message or a code")
 		}
 	}
@@ -76,9 +90,11 @@ func (r *rules) general() {
 func (r *rules) webAddress(path, text string) {
 	u, err := url.Parse(text)
 	switch {
+	case strings.Contains(text, "@"): // do not repeat what may be a password
+		r.problem(path, "holds a user's name or password", "write it like https://api.example.com")
 	case err != nil, u.Scheme != "https" && u.Scheme != "http", u.Host == "":
 		r.problem(path, quote(text)+" is not a web address", "write it like https://api.example.com")
-	case u.User != nil, strings.ContainsAny(text, "?#"):
+	case strings.ContainsAny(text, "?#"):
 		r.problem(path, quote(text)+" has more than scheme, host and path", "write it like https://api.example.com")
 	}
 }

@@ -5,8 +5,14 @@ import (
 	"strings"
 )
 
+const maxEnvironments = 256
+
 // environments have names that headers can carry and prefixes that tell keys apart.
 func (r *rules) environments() {
+	if len(r.Environments) > maxEnvironments {
+		r.problem("environments", fmt.Sprintf("%d are too many, of at most %d", len(r.Environments), maxEnvironments), "tell customers apart by tenant")
+		return
+	}
 	for i, e := range r.Environments {
 		name, prefix := fmt.Sprintf("environments[%d].name", i), fmt.Sprintf("environments[%d].key_prefix", i)
 		if r.fine(name) && !wordOf(e.Name, 64, "._-") {
@@ -36,18 +42,12 @@ func (r *rules) distinct(i, j int) {
 	switch short, long := byLength(first.KeyPrefix, second.KeyPrefix); {
 	case short == long:
 		r.problem(path+".key_prefix", quote(second.KeyPrefix)+" is that "+of+" too", "give each environment its own")
-	case strings.HasPrefix(long, short) && r.ambiguous(long[len(short):]):
+	case strings.HasPrefix(long, short) && wordOf(long[len(short):], len(long), ""):
+		// After its prefix a key has letters and digits, so that only a separator tells where a longer prefix ends.
 		r.problem(path+".key_prefix",
 			fmt.Sprintf("%s and %s, that %s, begin alike: a key that begins with %s could be of either", quote(second.KeyPrefix), quote(first.KeyPrefix), of, long),
 			"make neither the beginning of the other")
 	}
-}
-
-// ambiguous reports whether rest, by which a prefix is longer than another, could be read as a part of a key instead:
-// after its prefix a minted key has letters and digits only, so that a separator tells them apart. In mlm imported keys
-// may have any form, and are refused if they begin with another environment's prefix.
-func (r *rules) ambiguous(rest string) bool {
-	return r.Profile == ProfileMLM || wordOf(rest, len(rest), "")
 }
 
 func byLength(a, b string) (short, long string) {

@@ -54,7 +54,7 @@ func (r *rules) matches(path string, p *Policy) {
 // demands judges what a policy demands.
 func (r *rules) demands(path string, d *Demands) {
 	for i, name := range d.Environments {
-		if at := fmt.Sprintf("%s.environments[%d]", path, i); !r.hasEnvironment(name) && !under(r.problems, "environments") && r.fine(at) {
+		if at := fmt.Sprintf("%s.environments[%d]", path, i); !r.hasEnvironment(name) && !r.broken["environments"] && r.fine(at) {
 			r.problem(at, quote(name)+" is none of the environments", "add it to environments, or write one of "+strings.Join(r.environmentNames(), ", "))
 		}
 	}
@@ -78,11 +78,10 @@ func (r *rules) demands(path string, d *Demands) {
 	}{
 		{"permissions", len(d.Permissions) > 0},
 		{"environments", d.Environments != nil},
-		{"cidrs", d.CIDRs != nil},
 		{"end_user", d.EndUser == EndUserRequired},
 	} {
 		if demand.given {
-			r.conflict(path+".auth", path+"."+demand.key, "auth: none lets everybody pass, so "+demand.key+" cannot be demanded",
+			r.conflict(path+".auth", path+"."+demand.key, "auth: none reads no credential, so "+demand.key+" cannot be demanded",
 				"remove "+demand.key+", or demand a credential")
 		}
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -10,7 +11,7 @@ import (
 
 // profile judges the keys that not every profile has.
 func (r *rules) profile() {
-	if under(r.problems, "profile") {
+	if r.broken["profile"] {
 		return
 	}
 	for _, f := range fieldsOf(reflect.TypeFor[Config]()) {
@@ -66,14 +67,14 @@ func (r *rules) settings() {
 	if r.fine("base_path") && !ownPath(r.BasePath) {
 		r.problem("base_path", quote(r.BasePath)+" is not a path to begin with", "write it like /api/v1, without a slash at the end")
 	}
-	for name, path := range r.Paths {
-		if at := join("paths", name); r.fine(at) && !ownPath(path) {
-			r.problem(at, quote(path)+" is not a path", "write it like /api/v1/authentication/whoami")
+	for _, name := range slices.Sorted(maps.Keys(r.Paths)) {
+		if at := join("paths", name); r.fine(at) && !ownPath(r.Paths[name]) {
+			r.problem(at, quote(r.Paths[name])+" is not a path", "write it like /api/v1/authentication/whoami")
 		}
 	}
-	for tier, limit := range r.Tiers {
-		if at := join("tiers", tier); r.fine(at) && limit < 1 {
-			r.problem(at, fmt.Sprintf("%d lets nothing pass", limit), "write the requests per minute")
+	for _, tier := range slices.Sorted(maps.Keys(r.Tiers)) {
+		if at := join("tiers", tier); r.fine(at) && r.Tiers[tier] < 1 {
+			r.problem(at, fmt.Sprintf("%d lets nothing pass", r.Tiers[tier]), "write the requests per minute")
 		}
 	}
 }
