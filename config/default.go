@@ -8,13 +8,13 @@ import (
 
 // The defaults that are numbers.
 const (
-	DefaultSocketMode  = 0o660
-	DefaultDelay       = 5 * time.Second
-	DefaultDeadline    = 20 * time.Second
-	DefaultCacheSize   = 64 << 20
-	DefaultRotateEvery = 90 * 24 * time.Hour
-	DefaultAccessTTL   = time.Hour
-	DefaultRefreshTTL  = 30 * 24 * time.Hour
+	defaultSocketMode  = 0o660
+	defaultDelay       = 5 * time.Second
+	defaultDeadline    = 20 * time.Second
+	defaultCacheSize   = 64 << 20
+	defaultRotateEvery = 90 * 24 * time.Hour
+	defaultAccessTTL   = time.Hour
+	defaultRefreshTTL  = 30 * 24 * time.Hour
 )
 
 // defaults is the Config of an empty file, as far as no key depends on another.
@@ -22,9 +22,9 @@ func defaults() *Config {
 	return &Config{
 		Profile:       ProfileDefault,
 		DataDir:       "./data",
-		Authz:         Authz{SocketMode: DefaultSocketMode, OnFailure: OnFailureDeny},
-		Shutdown:      Shutdown{Delay: DefaultDelay, Deadline: DefaultDeadline},
-		CacheSize:     DefaultCacheSize,
+		Authz:         Authz{SocketMode: defaultSocketMode, OnFailure: OnFailureDeny},
+		Shutdown:      Shutdown{Delay: defaultDelay, Deadline: defaultDeadline},
+		CacheSize:     defaultCacheSize,
 		PathCheck:     PathCheckStrict,
 		DefaultPolicy: Demands{Auth: AuthKeyOrToken},
 		Telemetry:     Telemetry{Log: Log{Level: LogInfo, Format: LogJSON, Decisions: DecisionsDenied}},
@@ -34,9 +34,9 @@ func defaults() *Config {
 			UpstreamCredentials:   CredentialsStrip,
 			TokenAlgorithm:        TokenAlgorithmEdDSA,
 			TokenScope:            "user:self",
-			RotateEvery:           DefaultRotateEvery,
-			AccessTTL:             DefaultAccessTTL,
-			RefreshTTL:            DefaultRefreshTTL,
+			RotateEvery:           defaultRotateEvery,
+			AccessTTL:             defaultAccessTTL,
+			RefreshTTL:            defaultRefreshTTL,
 			BasePath:              "/api/v1",
 		},
 	}
