@@ -3,6 +3,7 @@ package extauthz
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -84,8 +85,10 @@ func New(o Options) (*Authorizer, error) {
 	a.prepared = keystore.NewPrepare(a.prepare)
 	a.prepareReplies()
 	var err error
-	a.metrics, err = newMetrics(o.Registerer)
-	return a, err
+	if a.metrics, err = newMetrics(o.Registerer); err != nil {
+		return nil, fmt.Errorf("registering metrics: %w", err)
+	}
+	return a, nil
 }
 
 // settings checks what stands outside policies, and sets what policies that say nothing take.

@@ -1,0 +1,460 @@
+package extauthz_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/postern-auth/postern/extauthz"
+	"github.com/postern-auth/postern/keystore"
+)
+
+// ranges parses address ranges.
+func ranges(texts ...string) []netip.Prefix {
+	var all []netip.Prefix
+	for _, text := range texts {
+		all = append(all, netip.MustParsePrefix(text))
+	}
+	return all
+}
+
+func TestTheFirstStepThatRefusesAnswers(t *testing.T) {
+	t.Parallel()
+	strict := extauthz.PolicySpec{
+		Name: "strict", Paths: []string{"/strict"}, Environments: []string{"LIVE"}, CIDRs: ranges("10.0.0.0/8"),
+		Permissions: []string{"note:create"}, EndUser: extauthz.EndUserRequired, Upgrades: []string{},
+	}
+	g := newGate(t, options(t, strict)).with(func(o *extauthz.Options) { o.RejectSpoofed = true })
+	test := g.key(keystore.KeySpec{Environment: "TEST", OnBehalfOf: keystore.DelegationNone})
+	live := g.key(keystore.KeySpec{})
+	able := g.key(keystore.KeySpec{Permissions: []string{"note:create"}})
+
+	// Everything is wrong at first; line by line one thing is put right.
+	r := request("GET", "a,b", "/strict/../strict", "connection: x-tenant-id", "x-environment: PROD", "upgrade: websocket", "x-on-behalf-of: a,b")
+	r.Environment = extauthz.Extension{Present: true, Value: "PROD"}
+	g.deny(extauthz.ReasonPathRefused, r)
+	r.Path = "/strict"
+	g.deny(extauthz.ReasonHostRefused, r)
+	r.Host = "a"
+	g.deny(extauthz.ReasonConnectionRefused, r)
+	r.Headers[2].Value = "close"
+	g.deny(extauthz.ReasonHeaderSpoofed, r)
+	r.Headers[3].Name = "x-harmless"
+	r.Policy = extauthz.Extension{Present: true, Value: "lenient"}
+	g.deny(extauthz.ReasonPolicyUnknown, r)
+	r.Policy.Present = false
+	g.deny(extauthz.ReasonEnvironmentUnconfigured, r)
+	r.Environment.Value = "LIVE"
+	r.Headers = append(r.Headers, extauthz.Header{Name: "x-api-key", Value: "a,b"})
+	credential := &r.Headers[len(r.Headers)-1].Value
+	g.deny(extauthz.ReasonCredentialAmbiguous, r)
+	*credential = ""
+	g.deny(extauthz.ReasonCredentialMissing, r)
+	*credential = "a b"
+	g.deny(extauthz.ReasonCredentialMalformed, r)
+	*credential = "live_unknown"
+	g.deny(extauthz.ReasonKeyUnknown, r)
+	*credential = test
+	g.deny(extauthz.ReasonEndUserInvalid, r)
+	r.Headers[5].Value = "ada"
+	g.deny(extauthz.ReasonEndUserRefused, r)
+	r.Headers[5].Name = "x-nothing"
+	g.deny(extauthz.ReasonEndUserRequired, r)
+	r.Headers[5].Name = "x-on-behalf-of"
+	*credential = live
+	r.Environment.Value = "TEST"
+	g.deny(extauthz.ReasonEnvironmentNotAllowed, r)
+	r.Environment.Value = "LIVE"
+	g.deny(extauthz.ReasonAddressRefused, r)
+	r.Source = "10.1.2.3"
+	g.deny(extauthz.ReasonPermissionMissing, r)
+	*credential = able
+	g.deny(extauthz.ReasonUpgradeRefused, r)
+	r.Headers[4].Name = "x-upgrade"
+	g.allow(r)
+}
+
+func TestTheZeroDecisionDenies(t *testing.T) {
+	t.Parallel()
+	var d extauthz.Decision
+	if d.Allowed() || d.Reason() != extauthz.ReasonUndecided || d.Policy()+d.Tenant()+d.Environment()+d.KeyID()+d.EndUser() != "" {
+		t.Errorf("the zero Decision is %+v", d)
+	}
+	if c := d.Reason().Class(); c != extauthz.ClassUnavailable || c.Status() != 503 {
+		t.Errorf("its class is %s, %d", c, c.Status())
+	}
+	if r := extauthz.Reason(255); r.Class() != extauthz.ClassUnavailable || r.String() != "undecided" {
+		t.Errorf("an unknown reason is %s, %s", r, r.Class())
+	}
+	allowed := []string{"allowed", "public", "preflight"}
+	names := map[string]bool{}
+	for _, r := range extauthz.Reasons() {
+		if r.Class() == extauthz.ClassAllowed {
+			if r.String() != allowed[0] {
+				t.Errorf("%s allows, want %s", r, allowed[0])
+			}
+			allowed = allowed[1:]
+		}
+		if names[r.String()] {
+			t.Errorf("two reasons are called %s", r)
+		}
+		names[r.String()] = true
+	}
+}
+
+func TestAKeyThatIsNoLongerGoodIsRefusedWithTheSameBytes(t *testing.T) { // R-RESP-7, R-KEY-4
+	t.Parallel()
+	for _, name := range []string{"default", "mka1", "mlm"} {
+		o := withProfile(t, name)
+		o.Environments = append(o.Environments, keystore.Environment{Name: "OLD", KeyPrefix: "old_"})
+		g := newGate(t, o)
+		place := g.o.Profile.Names().Credentials[0] + ": "
+		if place == "authorization: " {
+			place += "Bearer "
+		}
+		disabled, disabledKey := g.create(keystore.KeySpec{})
+		revoked, revokedKey := g.create(keystore.KeySpec{})
+		expired := g.key(keystore.KeySpec{ExpiresAt: noon().Add(time.Second)})
+		if _, err := g.keys.CreateTenant(t.Context(), keystore.TenantSpec{ID: "globex"}, noon()); err != nil {
+			t.Fatal(err)
+		}
+		suspended := g.key(keystore.KeySpec{Tenant: "globex"})
+		gone := g.key(keystore.KeySpec{Environment: "OLD"})
+		g.allow(get("/", place+disabledKey))
+		g.allow(get("/", place+revokedKey))
+		g.allow(get("/", place+suspended))
+		for _, change := range []func() error{
+			func() error { _, err := g.keys.Disable(t.Context(), disabled, noon()); return err },
+			func() error { _, err := g.keys.Revoke(t.Context(), revoked, noon()); return err },
+			func() error { _, err := g.keys.SuspendTenant(t.Context(), "globex", noon()); return err },
+		} {
+			if err := change(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		g = g.with(func(o *extauthz.Options) { o.Environments = o.Environments[:2] })
+
+		var first answer
+		for i, test := range []struct {
+			credential string
+			want       extauthz.Reason
+		}{
+			{"live_unknown", extauthz.ReasonKeyUnknown},
+			{"a b", extauthz.ReasonCredentialMalformed},
+			{flip(revokedKey), extauthz.ReasonKeyUnknown},
+			{"test_" + strings.TrimPrefix(disabledKey, "live_"), extauthz.ReasonKeyUnknown}, // reprinted: another key
+			{disabledKey, extauthz.ReasonKeyDisabled},
+			{revokedKey, extauthz.ReasonKeyRevoked},
+			{suspended, extauthz.ReasonTenantSuspended},
+			{gone, extauthz.ReasonEnvironmentUnknown},
+		} {
+			a := g.deny(test.want, get("/", place+test.credential, "x-request-id: 1"))
+			delete(a.Metadata, "reason")
+			if i == 0 {
+				first = a
+			}
+			if diff := cmp.Diff(first, a, cmpopts.IgnoreFields(answer{}, "Decision")); diff != "" {
+				t.Errorf("%s: an unknown key and one that is %s differ:\n%s", name, test.want, diff)
+			}
+		}
+		if first.Status != 401 || len(first.Metadata) > 0 {
+			t.Errorf("%s: refused with %d, metadata %v", name, first.Status, first.Metadata)
+		}
+
+		g.allow(get("/", place+expired))
+		later := g.Authorize(t.Context(), get("/", place+expired), noon().Add(time.Second))
+		if later.Reason() != extauthz.ReasonKeyExpired {
+			t.Errorf("%s: at its end a key is %s, want key_expired", name, later.Reason())
+		}
+	}
+}
+
+// flip changes a secret without its checksum's help.
+func flip(key string) string {
+	b := []byte(key)
+	i := len(b) - 10
+	if b[i]++; b[i] == 'z'+1 {
+		b[i] = '0'
+	}
+	return string(b)
+}
+
+func TestTheEnvironmentComesFromTheRecord(t *testing.T) { // R-KEY-3
+	t.Parallel()
+	g := newGate(t, options(t))
+	foreign := g.imported(map[string]string{"live_like": "TEST", "test_like": "LIVE", "mine": "LIVE"})
+	for text, environment := range foreign {
+		a := g.allow(get("/", "x-api-key: "+text, "x-environment: PROD"))
+		if a.Set["x-environment"] != environment || a.Decision.Environment() != environment {
+			t.Errorf("%s is of %s upstream and %s in the decision, want %s", text, a.Set["x-environment"], a.Decision.Environment(), environment)
+		}
+	}
+}
+
+// imported imports keys of acme: text → environment.
+func (g *gate) imported(keys map[string]string) map[string]string {
+	g.t.Helper()
+	lines := func(yield func(keystore.ImportedKey, error) bool) {
+		for text, environment := range keys {
+			line := keystore.ImportedKey{KeySpec: keystore.KeySpec{Tenant: "acme", Environment: environment}, Hash: sha256.Sum256([]byte(text))}
+			if !yield(line, nil) {
+				return
+			}
+		}
+	}
+	result, err := g.keys.Import(g.t.Context(), keystore.ImportOptions{}, lines, noon())
+	if err != nil || result.Added != len(keys) {
+		g.t.Fatalf("importing: %+v, %v", result, err)
+	}
+	return keys
+}
+
+func TestAPrefixMayHaveToFit(t *testing.T) { // R-KEY-3, mlm
+	t.Parallel()
+	o := withProfile(t, "mlm")
+	o.Environments = []keystore.Environment{{Name: "LIVE", KeyPrefix: "mlm_live_"}, {Name: "SANDBOX", KeyPrefix: "mlm_sandbox_"}, {Name: "EU", KeyPrefix: "mlm_live_eu_"}}
+	g := newGate(t, o)
+	live, eu := g.key(keystore.KeySpec{}), g.key(keystore.KeySpec{Environment: "EU"})
+	g.imported(map[string]string{"mlm_live_a": "LIVE", "mlm_sandbox_b": "LIVE", "foreign": "LIVE", "mlm_live_eu_c": "EU", "mlm_live_eu_d": "LIVE"})
+	for text, want := range map[string]extauthz.Reason{
+		live: extauthz.ReasonAllowed, eu: extauthz.ReasonAllowed,
+		"mlm_live_a": extauthz.ReasonAllowed, "foreign": extauthz.ReasonAllowed, "mlm_live_eu_c": extauthz.ReasonAllowed,
+		"mlm_sandbox_b": extauthz.ReasonKeyPrefixMismatch, "mlm_live_eu_d": extauthz.ReasonKeyPrefixMismatch,
+	} {
+		g.expect(want, get("/", "x-tenant-api-key: "+text))
+	}
+
+	// The file gives LIVE another prefix: what was printed with the old one is refused.
+	renamed := g.with(func(o *extauthz.Options) {
+		o.Environments = []keystore.Environment{{Name: "LIVE", KeyPrefix: "new_"}, o.Environments[1], o.Environments[2]}
+	})
+	renamed.deny(extauthz.ReasonKeyPrefixMismatch, get("/", "x-tenant-api-key: "+live))
+	renamed.allow(get("/", "x-tenant-api-key: "+eu))
+
+	// No other profile asks.
+	plain := g.with(func(o *extauthz.Options) {
+		o.Profile = profile(t, "default")
+		o.Environments = []keystore.Environment{{Name: "LIVE", KeyPrefix: "new_"}}
+	})
+	plain.allow(get("/", "x-api-key: "+live))
+}
+
+func TestEnvironmentsNarrow(t *testing.T) {
+	t.Parallel()
+	live := extauthz.PolicySpec{Name: "live", Paths: []string{"/live"}, Environments: []string{"LIVE"}}
+	public := extauthz.PolicySpec{Name: "public", Paths: []string{"/public"}, Auth: extauthz.AuthNone}
+	g := newGate(t, withProfile(t, "mlm", live, public))
+	keys := map[string]string{"LIVE": g.key(keystore.KeySpec{}), "TEST": g.key(keystore.KeySpec{Environment: "TEST"})}
+	tests := []struct {
+		path, narrowed, key string
+		want                extauthz.Reason
+	}{
+		{"/", "", "LIVE", extauthz.ReasonAllowed},
+		{"/", "", "TEST", extauthz.ReasonAllowed},
+		{"/", "TEST", "TEST", extauthz.ReasonAllowed},
+		{"/", "TEST", "LIVE", extauthz.ReasonEnvironmentNotAllowed},
+		{"/live", "", "LIVE", extauthz.ReasonAllowed},
+		{"/live", "", "TEST", extauthz.ReasonEnvironmentNotAllowed},
+		{"/live", "LIVE", "LIVE", extauthz.ReasonAllowed},
+		{"/live", "TEST", "LIVE", extauthz.ReasonEnvironmentNotAllowed},
+		{"/live", "TEST", "TEST", extauthz.ReasonEnvironmentNotAllowed},
+		{"/public", "TEST", "LIVE", extauthz.ReasonPublic},
+	}
+	for _, test := range tests {
+		r := get(test.path, "x-tenant-api-key: "+keys[test.key])
+		r.Environment = extauthz.Extension{Present: test.narrowed != "", Value: test.narrowed}
+		a := g.expect(test.want, r)
+		if test.want == extauthz.ReasonEnvironmentNotAllowed && a.Body != `{"error":"Environment not allowed","code":"ENVIRONMENT_NOT_ALLOWED"}` {
+			t.Errorf("body %s", a.Body)
+		}
+	}
+}
+
+func TestAllPermissionsMustBeHeld(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, options(t,
+		extauthz.PolicySpec{Name: "one", Paths: []string{"/one"}, Permissions: []string{"note:read"}},
+		extauthz.PolicySpec{Name: "two", Paths: []string{"/two"}, Permissions: []string{"note:read", "note:create", "note:read"}},
+	))
+	tests := []struct {
+		held     []string
+		one, two bool
+	}{
+		{nil, false, false},
+		{[]string{"note:read"}, true, false},
+		{[]string{"note:create"}, false, false},
+		{[]string{"note:read", "note:create"}, true, true},
+		{[]string{"note:update", "note:create", "a:b", "z:z", "note:read"}, true, true},
+		{[]string{"note:reads", "Note:read", "note:rea", "notes:read"}, false, false},
+	}
+	for _, test := range tests {
+		key := "x-api-key: " + g.key(keystore.KeySpec{Permissions: test.held})
+		for path, allowed := range map[string]bool{"/": true, "/one": test.one, "/two": test.two} {
+			want := extauthz.ReasonPermissionMissing
+			if allowed {
+				want = extauthz.ReasonAllowed
+			}
+			g.expect(want, get(path, key))
+		}
+	}
+}
+
+func TestTheCallersAddressCounts(t *testing.T) { // R-CRED-7
+	t.Parallel()
+	office := extauthz.PolicySpec{Name: "office", Paths: []string{"/office"}, CIDRs: ranges("10.0.0.0/8", "2001:db8::/32", "::ffff:172.16.0.0/108")}
+	public := extauthz.PolicySpec{Name: "public", Paths: []string{"/public"}, Auth: extauthz.AuthNone, CIDRs: ranges("10.0.0.0/8")}
+	direct := newGate(t, options(t, office, public))
+	free, bound := direct.key(keystore.KeySpec{}), direct.key(keystore.KeySpec{CIDRs: ranges("10.1.0.0/16", "192.0.2.0/24")})
+	const allowed, refused = extauthz.ReasonAllowed, extauthz.ReasonAddressRefused
+	tests := []struct {
+		name         string
+		hops         int
+		path, source string
+		forwarded    []string
+		free, bound  extauthz.Reason
+	}{
+		{"the peer", 0, "/office", "10.1.2.3", nil, allowed, allowed},
+		{"the peer, not of the key", 0, "/office", "10.2.0.0", nil, allowed, refused},
+		{"the peer, not of the policy", 0, "/office", "192.0.2.1", nil, refused, refused},
+		{"only the key asks", 0, "/", "192.0.2.1", nil, allowed, allowed},
+		{"only the key asks, and refuses", 0, "/", "192.0.3.1", nil, allowed, refused},
+		{"IPv6", 0, "/office", "2001:db8::1", nil, allowed, refused},
+		{"IPv4 in IPv6", 0, "/office", "::ffff:10.1.2.3", nil, allowed, allowed},
+		{"a range of IPv4 in IPv6", 0, "/office", "172.16.0.1", nil, allowed, refused},
+		{"a Unix socket has no address", 0, "/office", "", nil, refused, refused},
+		{"nor has nonsense", 0, "/office", "10.1.2.3:80", nil, refused, refused},
+		{"x-forwarded-for is not believed", 0, "/office", "8.8.8.8", []string{"10.1.2.3"}, refused, refused},
+		{"the last entry", 1, "/office", "8.8.8.8", []string{"8.8.8.8, 10.1.2.3"}, allowed, allowed},
+		{"the last entry only", 1, "/office", "10.1.2.3", []string{"10.1.2.3, 8.8.8.8"}, refused, refused},
+		{"the second from the right", 2, "/office", "8.8.8.8", []string{"9.9.9.9,10.1.2.3 ,8.8.8.8"}, allowed, allowed},
+		{"over several lines", 3, "/office", "8.8.8.8", []string{"9.9.9.9,10.1.2.3", "8.8.8.8", "7.7.7.7"}, allowed, allowed},
+		{"fewer entries than hops", 2, "/office", "10.1.2.3", []string{"10.1.2.3"}, refused, refused},
+		{"no entry at all", 1, "/office", "10.1.2.3", nil, refused, refused},
+		{"an empty entry", 1, "/office", "10.1.2.3", []string{"10.1.2.3,"}, refused, refused},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			g := direct.with(func(o *extauthz.Options) { o.TrustedHops = test.hops })
+			for key, want := range map[string]extauthz.Reason{free: test.free, bound: test.bound} {
+				r := get(test.path, "x-api-key: "+key)
+				r.Source = test.source
+				for _, line := range test.forwarded {
+					r.Headers = append(r.Headers, extauthz.Header{Name: "x-forwarded-for", Value: line})
+				}
+				g.expect(want, r)
+			}
+		})
+	}
+	direct.deny(refused, get("/public"))
+	r := get("/public")
+	r.Source = "10.0.0.1"
+	direct.expect(extauthz.ReasonPublic, r)
+}
+
+func TestUpgradesAreDecidedAfterTheCredential(t *testing.T) { // R-UPG-1
+	t.Parallel()
+	g := newGate(t, options(t,
+		extauthz.PolicySpec{Name: "web", Hosts: []string{"web"}, Upgrades: []string{"WebSocket"}},
+		extauthz.PolicySpec{Name: "tunnel", Hosts: []string{"tunnel"}, Upgrades: []string{"connect"}},
+		extauthz.PolicySpec{Name: "none", Hosts: []string{"none"}, Upgrades: []string{}},
+		extauthz.PolicySpec{Name: "public", Hosts: []string{"public"}, Auth: extauthz.AuthNone, Upgrades: []string{}},
+	))
+	key := "x-api-key: " + g.key(keystore.KeySpec{})
+	const allowed, refused = extauthz.ReasonAllowed, extauthz.ReasonUpgradeRefused
+	tests := []struct {
+		method                            string
+		header                            extauthz.Header
+		any, web, tunnel, none, anonymous extauthz.Reason
+	}{
+		{"GET", extauthz.Header{}, allowed, allowed, allowed, allowed, extauthz.ReasonPublic},
+		{"GET", extauthz.Header{Name: "upgrade", Value: "websocket"}, allowed, allowed, refused, refused, refused},
+		{"GET", extauthz.Header{Name: "upgrade", Value: "WEBSOCKET"}, allowed, allowed, refused, refused, refused},
+		{"GET", extauthz.Header{Name: "upgrade", Value: "websocket , h2c"}, allowed, refused, refused, refused, refused},
+		{"GET", extauthz.Header{Name: "upgrade", Value: "h2c"}, allowed, refused, refused, refused, refused},
+		{"GET", extauthz.Header{Name: "upgrade", Value: ""}, allowed, allowed, allowed, allowed, extauthz.ReasonPublic},
+		{"CONNECT", extauthz.Header{}, allowed, refused, allowed, refused, refused},
+		{"CONNECT", extauthz.Header{Name: ":protocol", Value: "websocket"}, allowed, allowed, refused, refused, refused},
+		{"CONNECT", extauthz.Header{Name: ":protocol", Value: "connect-udp"}, allowed, refused, refused, refused, refused},
+		{"connect", extauthz.Header{}, allowed, allowed, allowed, allowed, extauthz.ReasonPublic}, // no CONNECT
+	}
+	for _, test := range tests {
+		for host, want := range map[string]extauthz.Reason{"any": test.any, "web": test.web, "tunnel": test.tunnel, "none": test.none, "public": test.anonymous} {
+			r := request(test.method, host, "/chat", key)
+			if test.header.Name != "" {
+				r.Headers = append(r.Headers, test.header)
+			}
+			g.expect(want, r)
+			r.Headers[2].Value = ""
+			if host != "public" {
+				g.deny(extauthz.ReasonCredentialMissing, r)
+			}
+		}
+	}
+}
+
+func TestAPreflightPassesOnlyWhereItMay(t *testing.T) { // R-METH-1
+	t.Parallel()
+	g := newGate(t, options(t,
+		extauthz.PolicySpec{Name: "open", Paths: []string{"/open"}, Preflight: true, Permissions: []string{"a:b"}, CIDRs: ranges("192.0.2.0/24")},
+		extauthz.PolicySpec{Name: "closed", Paths: []string{"/closed"}},
+	))
+	origin, method := "origin: https://a.example", "access-control-request-method: PUT"
+	const preflight, missing = extauthz.ReasonPreflight, extauthz.ReasonCredentialMissing
+	tests := []struct {
+		method, path string
+		headers      []string
+		want         extauthz.Reason
+	}{
+		{"OPTIONS", "/open", []string{origin, method}, preflight},
+		{"OPTIONS", "/open", []string{origin, method, "authorization: Basic x", "x-on-behalf-of: a,b"}, preflight},
+		{"OPTIONS", "/open", []string{origin}, missing},
+		{"OPTIONS", "/open", []string{method}, missing},
+		{"OPTIONS", "/open", []string{origin, "access-control-request-method:"}, missing},
+		{"OPTIONS", "/open", nil, missing},
+		{"options", "/open", []string{origin, method}, missing},
+		{"GET", "/open", []string{origin, method}, missing},
+		{"OPTIONS", "/closed", []string{origin, method}, missing},
+		{"OPTIONS", "/open/", []string{origin, method}, missing},
+	}
+	for _, test := range tests {
+		g.expect(test.want, request(test.method, "api.example.com", test.path, test.headers...))
+	}
+	far := request("OPTIONS", "", "/open", origin, method)
+	far.Source = "198.51.100.1"
+	g.deny(extauthz.ReasonAddressRefused, far)
+}
+
+func TestWhenTheStoreCannotAnswerNothingPasses(t *testing.T) { // R-RESP-6
+	t.Parallel()
+	g := newGate(t, options(t))
+	key := "x-api-key: " + g.key(keystore.KeySpec{})
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if d := g.Authorize(canceled, get("/", key), noon()); d.Reason() != extauthz.ReasonDeadline {
+		t.Errorf("without time to read the record: %s, want deadline", d.Reason())
+	}
+	g.allow(get("/", key))
+	if err := g.keys.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a := g.deny(extauthz.ReasonStore, get("/", key))
+	if a.Status != 503 || !strings.Contains(strings.Join(a.Headers, "\n"), "retry-after: 1") {
+		t.Errorf("got %d %q", a.Status, a.Headers)
+	}
+}
+
+func TestADecisionMayBeAskedForTwice(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, options(t))
+	r := get("/", "x-api-key: "+g.key(keystore.KeySpec{}), "x-on-behalf-of: ada", "x_tenant_id: evil")
+	first, second := g.allow(r), g.allow(r)
+	if diff := cmp.Diff(first, second, cmpopts.IgnoreFields(answer{}, "Decision")); diff != "" {
+		t.Errorf("the second answer differs:\n%s", diff)
+	}
+}
