@@ -9,7 +9,6 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -56,29 +55,36 @@ type DB struct {
 	readOnly   bool
 	narrowed   []string
 
-	bolt *bbolt.DB
-	file *os.File     // bolt's file
-	size atomic.Int64 // of the file after the last commit; it never shrinks
+	file  *os.File
+	metas []byte // map of the file's two meta pages
+	bolt  *bbolt.DB
+	batch batch
 
-	writing sync.Mutex // held by the one write transaction, outside of bolt's own lock, which a panic inside bolt would leave locked
-	batch   batch
+	size    atomic.Int64  // of the file after the last commit; it never shrinks
+	commits atomic.Uint64 // bolt's number of the last commit
+
+	// Both are held outside of bolt's own locks, so that nobody waits for these when a panic has left them locked.
+	writing   sync.Mutex // by the one write transaction
+	beginning sync.Mutex // while a transaction begins
 
 	failed atomic.Pointer[error] // why no transaction can begin any more
-	stuck  atomic.Bool           // a panic left bolt with its locks held: nothing of it may be called again
+	stuck  atomic.Bool           // bolt was left with its locks held: nothing of it may be called again
 }
 
 // Open opens the database at o.Path, and makes it if it is missing.
 //
 // The error is ErrLocked, ErrPermission, ErrCorrupt, ErrFull, or one of the file system, fs.ErrNotExist for a missing file in ReadOnly mode among them.
 func Open(o Options) (*DB, error) {
-	path := filepath.Clean(o.Path)
-	f, narrowed, err := openFile(path, &o)
+	o.Path = filepath.Clean(o.Path)
+	opening := opener{Options: o}
+	f, err := opening.open()
 	if err != nil {
-		return nil, fmt.Errorf("opening database %q: %w", path, err)
+		return nil, fmt.Errorf("opening database %q: %w", o.Path, err)
 	}
-	db := &DB{path: path, feedLength: o.feedLength(), readOnly: o.ReadOnly, narrowed: narrowed, file: f}
+	db := &DB{path: o.Path, feedLength: o.feedLength(), readOnly: o.ReadOnly, narrowed: opening.narrowed, file: f}
+	db.commits.Store(opening.newest.commit)
 	if err := db.open(); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening database %q: %w", path, err), db.Close())
+		return nil, errors.Join(fmt.Errorf("opening database %q: %w", o.Path, err), db.Close())
 	}
 	return db, nil
 }
@@ -89,6 +95,9 @@ func (db *DB) open() error {
 		return err
 	}
 	db.size.Store(info.Size())
+	if db.metas, err = mapFile(db.file, 2*pageSize); err != nil {
+		return err
+	}
 	if db.bolt, err = openBolt(db.file, db.readOnly, info.Size()); err != nil {
 		return err
 	}
@@ -100,14 +109,23 @@ func (db *DB) Narrowed() []string { return db.narrowed }
 
 // Close waits for the transactions that are open and closes the file. It may be called more than once.
 func (db *DB) Close() error {
-	_ = db.fail(ErrClosed) // or what it was closed for before
+	_ = db.fail(ErrClosed) // or why it is closed already
 	db.writing.Lock()
 	defer db.writing.Unlock()
-	if db.bolt == nil || db.stuck.Load() {
-		// Closing the file gives up its lock; the map stays until the process ends, for the readers that are still in it.
+	if db.stuck.Load() {
+		// Closing the file gives up its lock; its map stays until the process ends, for readers that are still in it.
 		return ignoreClosed(db.file.Close())
 	}
-	return ignoreClosed(db.bolt.Close())
+	if db.bolt != nil {
+		if err := db.bolt.Close(); err != nil {
+			return err
+		}
+	}
+	db.beginning.Lock()
+	defer db.beginning.Unlock()
+	metas := db.metas
+	db.metas = nil
+	return errors.Join(unmap(metas), ignoreClosed(db.file.Close()))
 }
 
 func ignoreClosed(err error) error {
@@ -161,84 +179,11 @@ func (db *DB) Revision() (revision uint64, err error) {
 
 // Check returns why the database cannot be read or written, if so; a full disk is not looked for. It takes microseconds.
 func (db *DB) Check() error {
-	if err := db.usable(writeTx); err != nil {
-		return err
-	}
-	_, err := db.Revision()
-	return err
-}
-
-type kind bool
-
-const (
-	readTx  kind = false
-	writeTx kind = true
-)
-
-// begin starts a transaction.
-//
-// BUG(postern): a file that is truncated between usable and bolt's own first look at the map panics while bolt holds its locks. That call and all
-// later ones fail as they should, but calls that were waiting for those locks at that very moment wait until the process ends.
-func (db *DB) begin(k kind) (tx *Tx, err error) {
-	if k == writeTx && db.readOnly {
-		return nil, ErrReadOnly
-	}
-	if err := db.usable(k); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			tx, err = nil, db.abandon(p)
+	return db.View(func(tx *Tx) error {
+		if err := db.usable(writeTx, 0); err != nil {
+			return err
 		}
-	}()
-	bt, err := db.bolt.Begin(bool(k))
-	if err != nil {
-		return nil, db.fail(fmt.Errorf("%w: %w", ErrClosed, err))
-	}
-	return &Tx{db: db, bolt: bt}, nil
-}
-
-// usable finds out whether the file is still the one that was opened, before bolt looks at its map.
-func (db *DB) usable(k kind) error {
-	if err := db.failed.Load(); err != nil {
-		return *err
-	}
-	info, err := db.file.Stat()
-	if err != nil {
-		return db.fail(fmt.Errorf("%w: %w", ErrClosed, err))
-	}
-	if want := db.size.Load(); info.Size() < want {
-		return db.fail(fmt.Errorf("%w: %q was truncated from %d to %d bytes while open", ErrCorrupt, db.path, want, info.Size()))
-	}
-	if k == readTx {
-		return nil
-	}
-	// A commit into a file that has lost its name would be gone after a restart.
-	if named, err := os.Lstat(db.path); err != nil || !os.SameFile(info, named) {
-		return db.fail(errors.Join(fmt.Errorf("%w: %q was replaced while open", ErrCorrupt, db.path), err))
-	}
-	return nil
-}
-
-// fail closes the database to all further transactions, unless it already is, and returns the error that they get.
-func (db *DB) fail(err error) error {
-	db.failed.CompareAndSwap(nil, &err)
-	return *db.failed.Load()
-}
-
-// abandon is fail after a panic p inside bolt that may have left its locks held.
-func (db *DB) abandon(p any) error {
-	db.stuck.Store(true)
-	return db.fail(corrupt(p))
-}
-
-// corrupt turns what bolt panicked with into an error: a page fault, a failed assertion, an index out of the range of a broken page.
-func corrupt(p any) error { return fmt.Errorf("%w: %v", ErrCorrupt, p) }
-
-// full marks the errors of a disk without space.
-func full(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
-		return fmt.Errorf("%w: %w", ErrFull, err)
-	}
-	return err
+		_, err := tx.Revision()
+		return err
+	})
 }

@@ -25,7 +25,7 @@ const (
 // a symbolic link, or anything but files, folders and sockets is a [PermissionError], all of them joined. Sockets are not looked at: the folder guards them.
 func CheckDir(path string) (narrowed []string, err error) {
 	path = filepath.Clean(path)
-	narrowed, owner, err := checkFolder(path, false)
+	narrowed, owner, err := mendFolder(path)
 	if err != nil {
 		return nil, err
 	}
@@ -48,33 +48,40 @@ func CheckDir(path string) (narrowed []string, err error) {
 	return narrowed, errors.Join(problems...)
 }
 
-// checkFolder makes or checks the folder itself and returns its owner.
-func checkFolder(path string, readOnly bool) (narrowed []string, owner owner, err error) {
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) && !readOnly {
+// mendFolder makes the folder if it is missing, and takes away the rights of the group.
+func mendFolder(path string) (narrowed []string, folder owner, err error) {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		if err := os.MkdirAll(path, dirMode); err != nil {
-			return nil, owner, fmt.Errorf("making data folder: %w", err)
+			return nil, owner{}, fmt.Errorf("making data folder: %w", err)
 		}
-		info, err = os.Lstat(path)
 	}
-	if err != nil {
-		return nil, owner, fmt.Errorf("checking data folder: %w", err)
-	}
-	if info.Mode()&fs.ModeSymlink != 0 {
-		return nil, owner, &PermissionError{Path: path, Problem: "is a symbolic link; name the folder itself"}
-	}
-	if !info.IsDir() {
-		return nil, owner, &PermissionError{Path: path, Problem: "is not a folder"}
-	}
-	owner = ownerOf(info)
-	if euid := os.Geteuid(); euid != 0 && owner.uid != euid {
-		return nil, owner, foreign(path, owner.uid, euid)
-	}
-	narrowed, err = checkRights(path, info, readOnly, func() error { return os.Chmod(path, dirMode) })
-	return narrowed, owner, err
+	folder, err = checkFolder(path, func() error {
+		narrowed = []string{path}
+		return os.Chmod(path, dirMode)
+	})
+	return narrowed, folder, err
 }
 
-// checkEntry checks something in the folder.
+// checkFolder checks the folder itself and returns its owner.
+func checkFolder(path string, narrow func() error) (owner, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return owner{}, fmt.Errorf("checking data folder: %w", err)
+	}
+	if info.Mode()&fs.ModeSymlink != 0 {
+		return owner{}, &PermissionError{Path: path, Problem: "is a symbolic link; name the folder itself"}
+	}
+	if !info.IsDir() {
+		return owner{}, &PermissionError{Path: path, Problem: "is not a folder"}
+	}
+	has := ownerOf(info)
+	if euid := os.Geteuid(); euid != 0 && has.uid != euid {
+		return owner{}, foreign(path, has.uid, euid)
+	}
+	return has, checkRights(path, info, narrow)
+}
+
+// checkEntry checks something in the folder, and takes away the rights of the group.
 func checkEntry(path string, folder owner) (narrowed []string, err error) {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -83,13 +90,15 @@ func checkEntry(path string, folder owner) (narrowed []string, err error) {
 	if err := checkOurs(path, info, folder); err != nil {
 		return nil, err
 	}
-	return checkRights(path, info, false, func() error {
-		f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	err = checkRights(path, info, func() error {
+		f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0) //nolint:gosec // the operator names it
 		if err != nil {
 			return err
 		}
+		narrowed = []string{path}
 		return errors.Join(f.Chmod(wanted(info)), f.Close())
 	})
+	return narrowed, err
 }
 
 // checkOurs refuses what is neither file nor folder, and what is not the folder's owner's.
@@ -106,24 +115,27 @@ func checkOurs(path string, info fs.FileInfo, folder owner) error {
 	return nil
 }
 
-// checkRights refuses rights of others and takes away those of the group by narrow.
-func checkRights(path string, info fs.FileInfo, readOnly bool, narrow func() error) ([]string, error) {
+// checkRights refuses rights of others, and calls narrow if the group has rights.
+func checkRights(path string, info fs.FileInfo, narrow func() error) error {
 	mode := info.Mode().Perm()
 	if mode&othersRights != 0 {
-		return nil, &PermissionError{
+		return &PermissionError{
 			Path:    path,
 			Problem: fmt.Sprintf("lets every user in (mode %04o)", mode),
 			Command: fmt.Sprintf("chmod %04o %s", wanted(info), quote(path)),
 		}
 	}
-	if mode&groupRights == 0 || readOnly {
-		return nil, nil
+	if mode&groupRights == 0 {
+		return nil
 	}
 	if err := narrow(); err != nil {
-		return nil, fmt.Errorf("taking away the group's rights: %w", err)
+		return fmt.Errorf("taking away the group's rights: %w", err)
 	}
-	return []string{path}, nil
+	return nil
 }
+
+// leave is the narrow of those who change nothing.
+func leave() error { return nil }
 
 func symlink(path string) error {
 	p := quote(path)

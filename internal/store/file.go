@@ -17,73 +17,94 @@ const (
 	lockPoll = 50 * time.Millisecond
 )
 
-// openFile opens, checks and locks the file, which it makes unless o.ReadOnly.
-func openFile(path string, o *Options) (f *os.File, narrowed []string, err error) {
-	narrowed, owner, err := checkFolder(filepath.Dir(path), o.ReadOnly)
-	if err != nil {
-		return nil, nil, err
-	}
-	for try := 0; ; try++ {
-		f, err := openExisting(path, owner, o, &narrowed)
-		switch {
-		case err == nil:
-			return f, narrowed, nil
-		case errors.Is(err, errReplaced) && try < 10:
-		case errors.Is(err, fs.ErrNotExist) && !o.ReadOnly && try < 10:
-			if err := create(path, owner); err != nil {
-				return nil, nil, fmt.Errorf("making it: %w", full(err))
-			}
-		default:
-			return nil, nil, err
-		}
-	}
-}
+// maxTries bounds how often the file may be made or replaced by others between our finding and our locking it.
+const maxTries = 10
 
 var errReplaced = errors.New("replaced while opening")
 
-func openExisting(path string, folder owner, o *Options, narrowed *[]string) (*os.File, error) {
-	mode := os.O_RDWR
+// An opener finds or makes, checks and locks the file of a database.
+type opener struct {
+	Options
+	folder   owner
+	narrowed []string // paths that lost the rights of the group
+	newest   meta     // of the file
+}
+
+func (o *opener) open() (f *os.File, err error) {
 	if o.ReadOnly {
-		mode = os.O_RDONLY
-	}
-	f, err := os.OpenFile(path, mode|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, syscall.ELOOP) {
-		return nil, symlink(path)
+		o.folder, err = checkFolder(filepath.Dir(o.Path), leave)
+	} else {
+		o.narrowed, o.folder, err = mendFolder(filepath.Dir(o.Path))
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := admit(f, path, folder, o, narrowed); err != nil {
+	for range maxTries {
+		f, err = o.openExisting()
+		switch {
+		case err == nil:
+			return f, nil
+		case errors.Is(err, errReplaced):
+		case errors.Is(err, fs.ErrNotExist) && !o.ReadOnly:
+			if err := create(o.Path, o.folder); err != nil {
+				return nil, fmt.Errorf("making it: %w", full(err))
+			}
+		default:
+			return nil, err
+		}
+	}
+	return nil, err
+}
+
+func (o *opener) openExisting() (*os.File, error) {
+	mode := os.O_RDWR
+	if o.ReadOnly {
+		mode = os.O_RDONLY
+	}
+	f, err := os.OpenFile(o.Path, mode|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, syscall.ELOOP) {
+		return nil, symlink(o.Path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := o.admit(f); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }
 
-// admit checks and locks the opened file f.
-func admit(f *os.File, path string, folder owner, o *Options, narrowed *[]string) error {
+// admit checks and locks the opened file.
+func (o *opener) admit(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	if err := checkOurs(path, info, folder); err != nil {
+	if err := checkOurs(o.Path, info, o.folder); err != nil {
 		return err
 	}
-	n, err := checkRights(path, info, o.ReadOnly, func() error { return f.Chmod(fileMode) })
-	if err != nil {
+	narrow := leave
+	if !o.ReadOnly {
+		narrow = func() error {
+			o.narrowed = append(o.narrowed, o.Path)
+			return f.Chmod(fileMode)
+		}
+	}
+	if err := checkRights(o.Path, info, narrow); err != nil {
 		return err
 	}
-	*narrowed = append(*narrowed, n...)
-	if err := lock(f, o); err != nil {
+	if err := o.lock(f); err != nil {
 		return err
 	}
-	if named, err := os.Lstat(path); err != nil || !os.SameFile(info, named) {
+	if named, err := os.Lstat(o.Path); err != nil || !os.SameFile(info, named) {
 		return errors.Join(errReplaced, err)
 	}
-	return examine(f)
+	o.newest, err = examine(f)
+	return err
 }
 
 // lock waits for the lock of the file: exclusive to write, shared to read.
-func lock(f *os.File, o *Options) error {
+func (o *opener) lock(f *os.File) error {
 	how := syscall.LOCK_EX
 	if o.ReadOnly {
 		how = syscall.LOCK_SH
@@ -129,7 +150,7 @@ func create(path string, folder owner) (err error) {
 }
 
 func syncDir(path string) error {
-	d, err := os.Open(path)
+	d, err := os.Open(path) //nolint:gosec // the operator names it
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func openFrame(place uint32, key, b []byte) (version uint8, payload []byte, err 
 		return 0, nil, fmt.Errorf("%w: %d bytes are no record", ErrCorrupt, len(b))
 	}
 	body, tail := b[:len(b)-frameTail], b[len(b)-frameTail:]
-	if n := binary.LittleEndian.Uint32(body[1:]); uint64(n) != uint64(len(body)-frameHead) {
+	if n := int64(binary.LittleEndian.Uint32(body[1:])); n != int64(len(body)-frameHead) {
 		return 0, nil, fmt.Errorf("%w: record of %d bytes says %d", ErrCorrupt, len(body)-frameHead, n)
 	}
 	if frameSum(place, key, body) != binary.LittleEndian.Uint32(tail) {

@@ -124,12 +124,7 @@ func (t *Table[R]) decode(key, frame []byte) (R, error) {
 
 // Put keeps r under key, in the place of what was there. The error is ErrExists if another record has a key that r claims in a unique index; ErrCorrupt
 // if what was there cannot be read; ErrReadOnly. Then nothing was changed.
-func (t *Table[R]) Put(tx *Tx, key []byte, r R) error { return t.put(tx, key, r, false) }
-
-// Insert is Put for a key that is not taken: otherwise it returns ErrExists.
-func (t *Table[R]) Insert(tx *Tx, key []byte, r R) error { return t.put(tx, key, r, true) }
-
-func (t *Table[R]) put(tx *Tx, key []byte, r R, isNew bool) error {
+func (t *Table[R]) Put(tx *Tx, key []byte, r R) error {
 	if len(key) == 0 || len(key) > maxKey {
 		return fmt.Errorf("table %q: a key has 1 to %d bytes, not %d", t.schema.Name, maxKey, len(key))
 	}
@@ -140,9 +135,6 @@ func (t *Table[R]) put(tx *Tx, key []byte, r R, isNew bool) error {
 		}
 		b.FillPercent = appendFill
 		old := b.Get(key)
-		if old != nil && isNew {
-			return ErrExists
-		}
 		if err := t.reindex(bt, key, old, &r); err != nil {
 			return err
 		}
@@ -155,6 +147,20 @@ func (t *Table[R]) put(tx *Tx, key []byte, r R, isNew bool) error {
 	}
 	t.note(tx, key, false)
 	return nil
+}
+
+// Insert is Put for a key that is not taken: otherwise it returns ErrExists.
+func (t *Table[R]) Insert(tx *Tx, key []byte, r R) error {
+	err := tx.do(func(bt *bbolt.Tx) error {
+		if b := bt.Bucket(t.bucket); b != nil && b.Get(key) != nil {
+			return ErrExists
+		}
+		return nil
+	})
+	if err != nil {
+		return t.wrap(key, err)
+	}
+	return t.Put(tx, key, r)
 }
 
 // Delete removes the record under key. The error is ErrNotFound, ErrCorrupt or ErrReadOnly; then nothing was changed.
@@ -180,7 +186,7 @@ func (t *Table[R]) Delete(tx *Tx, key []byte) error {
 	return nil
 }
 
-func (t *Table[R]) note(tx *Tx, key []byte, deleted bool) { //nolint:revive // the flag is the datum
+func (t *Table[R]) note(tx *Tx, key []byte, deleted bool) {
 	if !t.schema.Volatile {
 		tx.note(t.schema.Name, key, deleted)
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"os"
@@ -38,38 +39,54 @@ type tree struct {
 }
 
 // examine walks the file and reads it into the page cache by the way. The error is ErrCorrupt, or that of mapping the file.
-func examine(f *os.File) (err error) {
+func examine(f *os.File) (m meta, err error) {
 	info, err := f.Stat()
 	if err != nil {
-		return err
+		return meta{}, err
 	}
 	size := info.Size()
 	if size < 2*pageSize {
-		return fmt.Errorf("%w: %d bytes are no database", ErrCorrupt, size)
+		return meta{}, fmt.Errorf("%w: %d bytes are no database", ErrCorrupt, size)
 	}
-	file, err := syscall.Mmap(int(f.Fd()), 0, int(size), syscall.PROT_READ, syscall.MAP_SHARED|populate)
+	file, err := mapFile(f, size)
 	if err != nil {
-		return fmt.Errorf("mapping: %w", err)
+		return meta{}, err
 	}
-	defer syscall.Munmap(file) //nolint:errcheck // it fails for no mapping only
+	defer func() { err = errors.Join(err, unmap(file)) }()
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
 			err = corrupt(p)
 		}
 	}()
-	m, err := newestMeta(file)
-	if err != nil {
-		return err
+	if m, err = newestMeta(file); err != nil {
+		return meta{}, err
 	}
-	if m.pages > uint64(size)/pageSize { //nolint:gosec // it is not negative
-		return fmt.Errorf("%w: truncated to %d of at least %d bytes", ErrCorrupt, size, m.pages*pageSize)
+	if m.pages > uint64(size)/pageSize {
+		return meta{}, fmt.Errorf("%w: truncated to %d of at least %d bytes", ErrCorrupt, size, m.pages*pageSize)
 	}
 	t := &tree{file: file, pages: m.pages, owned: make([]uint64, m.pages/64+1)}
 	if err := t.walk(m.root, nil, nil, true); err != nil {
-		return err
+		return meta{}, err
 	}
-	return t.free(m.freelist)
+	return m, t.free(m.freelist)
+}
+
+// mapFile maps the first size bytes of the file, to be read.
+func mapFile(f *os.File, size int64) ([]byte, error) {
+	b, err := syscall.Mmap(int(f.Fd()), 0, int(size), syscall.PROT_READ, syscall.MAP_SHARED|populate)
+	if err != nil {
+		return nil, fmt.Errorf("mapping: %w", err)
+	}
+	return b, nil
+}
+
+// unmap undoes mapFile; of nil it does nothing.
+func unmap(b []byte) error {
+	if b == nil {
+		return nil
+	}
+	return syscall.Munmap(b)
 }
 
 // A meta is the part of a meta page that matters here.
@@ -77,7 +94,17 @@ type meta struct {
 	root     uint64 // page of the bucket of buckets
 	freelist uint64 // page
 	pages    uint64
-	txid     uint64
+	commit   uint64 // its number
+}
+
+// look is newestMeta for a file that may have been truncated.
+func look(file []byte) (m meta, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = corrupt(p)
+		}
+	}()
+	return newestMeta(file)
 }
 
 func newestMeta(file []byte) (newest meta, err error) {
@@ -90,11 +117,11 @@ func newestMeta(file []byte) (newest meta, err error) {
 		if e.Uint32(b) != boltMagic || e.Uint32(b[4:]) != boltVersion || e.Uint64(b[56:]) != sum.Sum64() {
 			continue
 		}
-		m := meta{root: e.Uint64(b[16:]), freelist: e.Uint64(b[32:]), pages: e.Uint64(b[40:]), txid: e.Uint64(b[48:])}
+		m := meta{root: e.Uint64(b[16:]), freelist: e.Uint64(b[32:]), pages: e.Uint64(b[40:]), commit: e.Uint64(b[48:])}
 		if e.Uint32(b[8:]) != pageSize || m.freelist == noFreelist {
 			return meta{}, fmt.Errorf("%w: a bbolt file, but not one of Postern", ErrCorrupt)
 		}
-		if err != nil || m.txid > newest.txid {
+		if err != nil || m.commit > newest.commit {
 			newest, err = m, nil
 		}
 	}
@@ -103,7 +130,7 @@ func newestMeta(file []byte) (newest meta, err error) {
 
 // walk owns the page and all below it, whose keys must be in order from key from up to, but without, to (nil: no bound).
 // In the bucket of buckets, it goes on into these.
-func (t *tree) walk(id uint64, from, to []byte, ofBuckets bool) error { //nolint:revive // the flag is a fact about the page
+func (t *tree) walk(id uint64, from, to []byte, ofBuckets bool) error {
 	p, err := t.own(id, branchPage|leafPage)
 	if err != nil {
 		return err
@@ -140,9 +167,9 @@ func (t *tree) free(id uint64) error {
 	if err != nil {
 		return err
 	}
-	n, ids := uint64(p.count()), p[pageHead:]
+	n, ids := p.count(), p[pageHead:]
 	if n == 0xffff { // the true count comes first
-		n, ids = binary.NativeEndian.Uint64(ids), ids[8:]
+		n, ids = int(binary.NativeEndian.Uint64(ids)), ids[8:] //nolint:gosec // a false count ends in a panic or a page that is used twice
 	}
 	for i := range n {
 		if err := t.claim(binary.NativeEndian.Uint64(ids[8*i:])); err != nil {

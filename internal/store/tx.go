@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 
 	"go.etcd.io/bbolt"
@@ -44,7 +45,7 @@ func (tx *Tx) write(step func(*bbolt.Tx) error) error {
 }
 
 // note remembers a change for the feed.
-func (tx *Tx) note(table string, key []byte, deleted bool) { //nolint:revive // the flag is the datum
+func (tx *Tx) note(table string, key []byte, deleted bool) {
 	if tx.seen == nil {
 		tx.seen = make(map[string]int)
 	}
@@ -81,7 +82,7 @@ func (tx *Tx) commit() (revision uint64, err error) {
 
 // sync hands the transaction to bolt. Without error it is on the disk, and the Tx is over.
 func (tx *Tx) sync() (err error) {
-	bt, id, db := tx.bolt, tx.bolt.ID(), tx.db
+	bt, id, db := tx.bolt, commitOf(tx.bolt), tx.db
 	tx.bolt = nil
 	defer func() {
 		if p := recover(); p != nil {
@@ -91,20 +92,23 @@ func (tx *Tx) sync() (err error) {
 	if err := bt.Commit(); err != nil {
 		return db.rolledBack(id, full(err))
 	}
-	if info, err := db.file.Stat(); err == nil {
-		db.size.Store(info.Size())
+	db.commits.Store(id)
+	info, err := db.file.Stat()
+	if err != nil || info.Size() < db.size.Load() { // truncated meanwhile: the commit went into what is left
+		return db.fail(errors.Join(fmt.Errorf("%w: %q was truncated while open", ErrCorrupt, db.path), err))
 	}
+	db.size.Store(info.Size())
 	return nil
 }
 
 // rolledBack returns cause, the error of the failed commit id, if nothing of it can be seen. If only the sync of the meta page failed,
 // bolt already reads the new page; then nobody may build upon it.
-func (db *DB) rolledBack(id int, cause error) error {
+func (db *DB) rolledBack(id uint64, cause error) error {
 	bt, err := db.bolt.Begin(false)
 	if err != nil {
 		return db.fail(fmt.Errorf("%w: %w", ErrUndecided, cause))
 	}
-	seen := bt.ID()
+	seen := commitOf(bt)
 	if err := bt.Rollback(); err != nil || seen >= id {
 		return db.fail(fmt.Errorf("%w: %w", ErrUndecided, cause))
 	}
@@ -125,3 +129,6 @@ func (tx *Tx) end() {
 	}()
 	_ = bt.Rollback() // its only error is a transaction that has ended
 }
+
+// commitOf returns the number of the commit that the transaction sees, or will be.
+func commitOf(bt *bbolt.Tx) uint64 { return uint64(bt.ID()) } //nolint:gosec // it is one in bolt
