@@ -1,7 +1,9 @@
 package extauthz
 
 import (
+	"encoding/binary"
 	"net/http"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -86,7 +88,8 @@ type encodedReply struct {
 
 func encodeReply(r *reply) encodedReply {
 	var e encodedReply
-	e.headers = wrap(appendNumber(nil, statusCode, uint64(r.status)), 0, deniedStatus)
+	headers, status := begin(nil, deniedStatus)
+	e.headers = end(appendNumber(headers, statusCode, uint64(r.status)), status)
 	for _, h := range r.headers {
 		e.headers = appendHeader(e.headers, deniedHeaders, h.name, h.value)
 	}
@@ -146,26 +149,27 @@ func (a *Authorizer) parts(d *Decision) (parts [3]*pieces, n int) {
 
 // headersOf returns the request headers that depend on the request itself; those without a name are not there.
 func (a *Authorizer) headersOf(d *Decision) (own [2]nameValue) {
-	if d.key == nil {
-		return own
-	}
 	if d.endUser != "" {
 		own[0] = nameValue{a.endUserHeader, d.endUser}
 	}
-	identity := d.identity
-	if identity == "" {
-		identity = d.key.identity
-	}
-	if identity != "" {
-		own[1] = nameValue{a.identityHeader, identity}
+	if d.identity != "" {
+		own[1] = nameValue{a.identityHeader, d.identity}
 	}
 	return own
 }
 
+// known returns what a proven key puts into every reply: headers of a denial, and metadata.
+func (d *Decision) known() (denied, metadata []byte) {
+	if d.key == nil || d.key.pieces == nil || !d.key.pieces.encoded.sound {
+		return nil, nil
+	}
+	return d.key.pieces.encoded.denied, d.key.pieces.encoded.metadata
+}
+
 func (a *Authorizer) appendAllow(dst []byte, d *Decision) []byte {
 	parts, n := a.parts(d)
-	dst = wrap(dst, len(dst), checkStatus) // status.code 0
-	start := len(dst)
+	dst, _ = begin(dst, checkStatus) // code 0
+	dst, ok := begin(dst, checkOK)
 	for _, p := range parts[:n] {
 		dst = append(dst, p.encoded.set...)
 	}
@@ -183,8 +187,7 @@ func (a *Authorizer) appendAllow(dst []byte, d *Decision) []byte {
 	for _, p := range parts[:n] {
 		dst = append(dst, p.encoded.respond...)
 	}
-	dst = wrap(dst, start, checkOK)
-	return appendMetadataOf(dst, d, d.reason)
+	return appendMetadataOf(end(dst, ok), d, d.reason)
 }
 
 // appendDenial refuses for reason, which is that of d unless an allow could not be said.
@@ -199,18 +202,16 @@ func (a *Authorizer) appendDenial(dst []byte, d *Decision, reason Reason, r *Req
 	if says.status == http.StatusUnauthorized {
 		code = codes.Unauthenticated
 	}
-	start := len(dst)
-	dst = wrap(appendNumber(dst, statusCode, uint64(code)), start, checkStatus)
+	dst, status := begin(dst, checkStatus)
+	dst = end(appendNumber(dst, statusCode, uint64(code)), status)
 
-	start = len(dst)
+	dst, refusal := begin(dst, checkDenied)
 	dst = append(dst, says.encoded.headers...)
-	if d.key != nil && d.key.pieces != nil {
-		dst = append(dst, d.key.pieces.encoded.denied...)
-	}
+	denied, _ := d.known()
+	dst = append(dst, denied...)
 	dst = a.appendRequestHeaders(dst, says.status, r)
 	dst = append(dst, says.encoded.body...)
-	dst = wrap(dst, start, checkDenied)
-	return appendMetadataOf(dst, d, reason)
+	return appendMetadataOf(end(dst, refusal), d, reason)
 }
 
 // appendRequestHeaders appends the headers of a denial that depend on the request: Envoy's id of it, and the grpc-status
@@ -239,54 +240,60 @@ func (a *Authorizer) appendRequestHeaders(dst []byte, status int, r *Request) []
 }
 
 func appendMetadataOf(dst []byte, d *Decision, reason Reason) []byte {
-	start := len(dst)
-	if d.key != nil && d.key.pieces != nil {
-		dst = append(dst, d.key.pieces.encoded.metadata...)
-	}
+	dst, all := begin(dst, checkMetadata)
+	_, metadata := d.known()
+	dst = append(dst, metadata...)
 	dst = appendMetadata(dst, "reason", reason.String())
 	if printable(d.endUser) {
 		dst = appendMetadata(dst, "end_user", d.endUser)
 	}
-	return wrap(dst, start, checkMetadata)
+	return end(dst, all)
 }
 
 // appendMetadata appends an entry of a Struct's fields.
 func appendMetadata(dst []byte, name, value string) []byte {
-	start := len(dst)
+	dst, entry := begin(dst, structFields)
 	dst = appendString(dst, entryKey, name)
-	inner := len(dst)
-	dst = wrap(appendString(dst, valueString, value), inner, entryValue)
-	return wrap(dst, start, structFields)
+	dst, inner := begin(dst, entryValue)
+	dst = end(appendString(dst, valueString, value), inner)
+	return end(dst, entry)
 }
 
 // appendHeader appends a HeaderValueOption as field number.
 func appendHeader(dst []byte, number protowire.Number, name, value string) []byte {
-	start := len(dst)
-	dst = appendString(appendString(dst, entryKey, name), entryValue, value)
-	dst = wrap(dst, start, optionHeader)
-	dst = wrap(dst, len(dst), optionAppend) // a BoolValue that is present and false
+	dst, option := begin(dst, number)
+	dst, header := begin(dst, optionHeader)
+	dst = appendString(dst, entryKey, name)
+	dst = end(appendString(dst, entryValue, value), header)
+	dst, _ = begin(dst, optionAppend) // a BoolValue that is present and false
 	dst = appendNumber(dst, optionAction, overwriteOrAdd)
-	return wrap(dst, start, number)
+	return end(dst, option)
 }
 
 func appendString(dst []byte, number protowire.Number, s string) []byte {
-	return protowire.AppendString(protowire.AppendTag(dst, number, protowire.BytesType), s)
+	dst, start := begin(dst, number)
+	return end(append(dst, s...), start)
 }
 
 func appendNumber(dst []byte, number protowire.Number, v uint64) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(dst, number, protowire.VarintType), v)
 }
 
-// wrap makes all of dst from start on the value of a field: it puts tag and length before it.
-func wrap(dst []byte, start int, number protowire.Number) []byte {
-	end := len(dst)
-	dst = protowire.AppendTag(dst, number, protowire.BytesType)
-	dst = protowire.AppendVarint(dst, uint64(end-start))
-	var head [16]byte
-	n := copy(head[:], dst[end:])
-	copy(dst[start+n:], dst[start:end])
-	copy(dst[start:], head[:n])
-	return dst
+// begin begins a length-delimited field that lasts to the end that is called with start. Empty, it has no need of one.
+func begin(dst []byte, number protowire.Number) (grown []byte, start int) {
+	return append(dst, byte(protowire.EncodeTag(number, protowire.BytesType)), 0), len(dst) + 2
+}
+
+// end ends the field that began at start.
+func end(dst []byte, start int) []byte {
+	size := len(dst) - start
+	if size < 0x80 {
+		dst[start-1] = byte(size)
+		return dst
+	}
+	var length [binary.MaxVarintLen64]byte
+	n := binary.PutUvarint(length[:], uint64(size))
+	return slices.Replace(dst, start-1, start, length[:n]...)
 }
 
 // isLowerToken reports whether name may be the name of a header, in lower case.
