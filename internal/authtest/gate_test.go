@@ -16,8 +16,9 @@ import (
 type gate struct {
 	authv3.UnimplementedAuthorizationServer
 
-	mu    sync.Mutex // guards asked
+	mu    sync.Mutex // guards the fields below
 	asked []*authv3.CheckRequest
+	reply *authv3.OkHttpResponse
 }
 
 // startGate listens on a socket until the test ends.
@@ -28,7 +29,7 @@ func startGate(t *testing.T) (g *gate, socket string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g = &gate{}
+	g = &gate{reply: &authv3.OkHttpResponse{}}
 	server := grpc.NewServer()
 	authv3.RegisterAuthorizationServer(server, g)
 	var serving sync.WaitGroup
@@ -44,7 +45,14 @@ func (g *gate) Check(_ context.Context, r *authv3.CheckRequest) (*authv3.CheckRe
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.asked = append(g.asked, r)
-	return &authv3.CheckResponse{HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: &authv3.OkHttpResponse{}}}, nil
+	return &authv3.CheckResponse{HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: g.reply}}, nil
+}
+
+// answer sets what is replied from now on.
+func (g *gate) answer(reply *authv3.OkHttpResponse) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.reply = reply
 }
 
 // last is the question that was asked last.
