@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"time"
 )
@@ -17,27 +18,28 @@ var errEncoding = errors.New("not an encoding of a record")
 // where a text may be long) and its bytes; a time is in milliseconds of Unix time, 0 for none. Each value has one
 // encoding only: what decodes, encodes to the same bytes.
 
-func appendText(b []byte, s string) []byte {
-	return append(append(b, byte(len(s))), s...) //nolint:gosec // what is stored was bounded when it was accepted
+// appendCount adds how many follow. More than a byte can say are a programmer's error: what is stored is bounded when it
+// is accepted.
+func appendCount(b []byte, n int) []byte {
+	if n < 0 || n > math.MaxUint8 {
+		panic("keystore: too much for a record")
+	}
+	return append(b, byte(n))
 }
 
+func appendText(b []byte, s string) []byte { return append(appendCount(b, len(s)), s...) }
+
 func appendLongText[T ~string | ~[]byte](b []byte, s T) []byte {
-	return append(binary.BigEndian.AppendUint16(b, uint16(len(s))), s...) //nolint:gosec // as above
+	b = appendCount(b, len(s)>>8)
+	return append(append(b, byte(len(s)&math.MaxUint8)), s...)
 }
 
 func appendInt64(b []byte, n int64) []byte {
 	return binary.BigEndian.AppendUint64(b, uint64(n)) //nolint:gosec // two's complement
 }
 
-func appendBool(b []byte, v bool) []byte {
-	if v {
-		return append(b, 1)
-	}
-	return append(b, 0)
-}
-
 func appendTexts(b []byte, texts []string) []byte {
-	b = append(b, byte(len(texts))) //nolint:gosec // as above
+	b = appendCount(b, len(texts))
 	for _, s := range texts {
 		b = appendText(b, s)
 	}
@@ -46,11 +48,10 @@ func appendTexts(b []byte, texts []string) []byte {
 
 // appendOptional adds whether there is a value, and the value.
 func appendOptional[T any](b []byte, v *T, appendValue func([]byte, T) []byte) []byte {
-	b = appendBool(b, v != nil)
-	if v != nil {
-		b = appendValue(b, *v)
+	if v == nil {
+		return append(b, 0)
 	}
-	return b
+	return appendValue(append(b, 1), *v)
 }
 
 func appendTime(b []byte, t time.Time) []byte { return appendInt64(b, toMillis(t)) }
@@ -159,7 +160,7 @@ func optional[T any](r *reader, read func(*reader) T) *T {
 
 // duration reads milliseconds, neither negative nor longer than a time.Duration.
 func (r *reader) duration() time.Duration {
-	const longest = int64(1<<63-1) / int64(time.Millisecond)
+	const longest = math.MaxInt64 / int64(time.Millisecond)
 	ms := r.int64()
 	r.check(0 <= ms && ms <= longest)
 	if r.bad {
@@ -190,7 +191,7 @@ func checkVersion(version uint8) error {
 func symbol[T ~string](words []T, word T) byte {
 	for i, w := range words {
 		if w == word {
-			return byte(i + 1) //nolint:gosec // lists are short
+			return byte(i + 1)
 		}
 	}
 	return 0

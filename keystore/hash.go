@@ -31,26 +31,22 @@ type hasher struct {
 // load copies a value to be looked up, of at most maxPrintedLength bytes, to where it can be hashed without allocation.
 func (h *hasher) load(text string) []byte { return h.text[:copy(h.text[:], text)] }
 
-// minted is the stored hash of a printed key.
-func (h *hasher) minted(text []byte) [sha256.Size]byte {
+// minted is the stored hash of a printed key. It is gone with the next call of minted or foreign.
+func (h *hasher) minted(text []byte) *[sha256.Size]byte {
 	h.hashes++
 	h.mac.Reset()
 	h.mac.Write(text)
 	h.mac.Sum(h.sum[:0])
-	return h.sum
+	return &h.sum
 }
 
-// foreign is the stored hash of a printed key that was imported as its SHA-256.
-func (h *hasher) foreign(digest [sha256.Size]byte) [sha256.Size]byte {
-	h.hashes++
+// foreign is the stored hash of a printed key that was imported as its SHA-256, digest; gone like that of minted.
+func (h *hasher) foreign(digest [sha256.Size]byte) *[sha256.Size]byte {
 	h.sum = digest
-	h.mac.Reset()
-	h.mac.Write(h.sum[:])
-	h.mac.Sum(h.sum[:0])
-	return h.sum
+	return h.minted(h.sum[:])
 }
 
-// equal compares in constant time. Without a row to compare with, b is that of the zero row, which no hash equals.
+// equal compares in constant time. Where there is no row to compare with, b is that of the zero row, which no hash equals.
 func (h *hasher) equal(a, b *[sha256.Size]byte) bool {
 	h.compares++
 	return subtle.ConstantTimeCompare(a[:], b[:]) == 1

@@ -178,7 +178,7 @@ func (im *importer) record(line *ImportedKey) (staged, error) {
 	}
 	h := im.s.hashers.get()
 	defer im.s.hashers.put(h)
-	only := secret{number: 1, kind: kindSHA256, hash: h.foreign(line.Hash), created: toMillis(k.CreatedAt), start: line.Start}
+	only := secret{number: 1, kind: kindSHA256, hash: *h.foreign(line.Hash), created: toMillis(k.CreatedAt), start: line.Start}
 	return staged{owner: o, record: record{Key: k, head: head{
 		version: 1, batch: im.batch, state: state, expires: toMillis(line.ExpiresAt), secrets: []secret{only},
 	}}}, nil
@@ -246,8 +246,7 @@ func (im *importer) stage(ctx context.Context, lot []staged) error {
 		for i := range lot {
 			r := &lot[i]
 			hash := r.secrets[0].hash
-			_, there := im.s.index.Load().byHash(&hash)
-			if there != 0 || seen[hash] {
+			if seen[hash] || im.s.index.Load().byHash(&hash, new(row)) != 0 {
 				skipped++
 				continue
 			}

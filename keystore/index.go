@@ -3,6 +3,8 @@ package keystore
 import (
 	"encoding/binary"
 	"hash/maphash"
+	"iter"
+	"math"
 	"sync"
 	"sync/atomic"
 )
@@ -71,44 +73,40 @@ func newIndex() *index {
 	x := &index{seed: maphash.MakeSeed()}
 	x.blocks.Store(new([]*block))
 	for i := range x.shards {
-		x.shards[i].ids.slots = make([]uint32, minSlots)
-		x.shards[i].hashes.slots = make([]uint32, minSlots)
+		x.shards[i].ids.slots = make([]slot, minSlots)
+		x.shards[i].hashes.slots = make([]slot, minSlots)
 	}
 	return x
 }
 
-// byID finds the row of a lookup id: a copy of it and its number. The number is 0, and the row zero, if there is none.
-func (x *index) byID(id []byte) (r row, n uint32) {
+// byID copies the row of a lookup id into r and returns its number. The number is 0, and r as it was, if there is none.
+func (x *index) byID(id []byte, r *row) (n uint32) {
 	h, want := maphash.Bytes(x.seed, id), [idLength]byte(id)
 	s := x.shard(h)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for i := s.ids.start(h); ; i = s.ids.next(i) {
-		n = s.ids.slots[i]
-		if n == 0 {
-			return row{}, 0
-		}
-		if r := x.row(n); r.id == want {
-			return *r, n
+	for n := range s.ids.find(h) {
+		if there := x.row(n); there.id == want {
+			*r = *there
+			return n
 		}
 	}
+	return 0
 }
 
-// byHash finds the row of a foreign hash, as byID does.
-func (x *index) byHash(hash *[32]byte) (r row, n uint32) {
+// byHash does for foreign hashes what byID does for ids.
+func (x *index) byHash(hash *[32]byte, r *row) (n uint32) {
 	h := hashOfHash(hash)
 	s := x.shard(h)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for i := s.hashes.start(h); ; i = s.hashes.next(i) {
-		n = s.hashes.slots[i]
-		if n == 0 {
-			return row{}, 0
-		}
-		if r := x.row(n); r.hash == *hash {
-			return *r, n
+	for n := range s.hashes.find(h) {
+		if there := x.row(n); there.hash == *hash {
+			*r = *there
+			return n
 		}
 	}
+	return 0
 }
 
 // place is where the row of that number lies.
@@ -140,7 +138,7 @@ func hashOfHash(hash *[32]byte) uint64 { return binary.LittleEndian.Uint64(hash[
 // is gone before anything is added. A record older than the rows is ignored.
 func (x *index) put(h *head, flags rowFlags) {
 	first := x.first.get(h.number)
-	stays := make([]bool, len(h.secrets)) // the secret of that place has its row
+	var stays [math.MaxUint8 + 1]bool // the secret of that place has its row
 	for n, previous := first, uint32(0); n != 0; {
 		r := x.row(n)
 		next := r.next
@@ -240,7 +238,7 @@ func (x *index) add(h *head, s *secret, flags rowFlags) {
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	*x.row(n) = r
-	shard.directory(r.flags).insert(n, hash, x.hashOf)
+	shard.directory(r.flags).insert(n, hash)
 	x.count(r.flags, 1)
 }
 
@@ -251,7 +249,7 @@ func (x *index) drop(n uint32) {
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	r := x.row(n)
-	shard.directory(r.flags).remove(n, hash, x.hashOf)
+	shard.directory(r.flags).remove(n, hash)
 	x.count(r.flags, -1)
 	*r = row{next: x.free}
 	x.free = n
@@ -288,49 +286,70 @@ func (x *index) allocate() uint32 {
 
 const minSlots = 8
 
-// directory maps hashes to row numbers: open addressing, linear probing, at most three quarters full. 0 is a free slot.
+// directory maps hashes to row numbers: open addressing, linear probing, at most three quarters full.
 type directory struct {
-	slots []uint32 // a power of two of them, from minSlots
+	slots []slot // a power of two of them, from minSlots
 	taken int
 }
 
-func (d *directory) start(h uint64) int { return int(h) & (len(d.slots) - 1) } //nolint:gosec // masked
+// slot holds the lower half of a hash, then a row number; 0 is free. Half a hash is enough to choose the slot in a table
+// of any size, and to pass over most rows that are not meant without a look at them.
+type slot uint64
+
+func newSlot(n uint32, h uint64) slot { return slot(h<<32 | uint64(n)) }
+
+func (s slot) row() uint32 { return uint32(s & math.MaxUint32) }
+func (s slot) tag() uint32 { return uint32(s >> 32) }
+
+func (d *directory) start(tag uint32) int { return int(tag) & (len(d.slots) - 1) }
 
 func (d *directory) next(i int) int { return (i + 1) & (len(d.slots) - 1) }
 
-// insert adds a row that is not there. hashOf gives the hash of rows that are.
-func (d *directory) insert(n uint32, h uint64, hashOf func(uint32) uint64) {
-	if 4*(d.taken+1) > 3*len(d.slots) {
-		old := d.slots
-		d.slots = make([]uint32, 2*len(old))
-		for _, o := range old {
-			if o != 0 {
-				d.settle(o, hashOf(o))
+// find yields the rows that may have this hash.
+func (d *directory) find(h uint64) iter.Seq[uint32] {
+	return func(yield func(uint32) bool) {
+		tag := newSlot(0, h).tag()
+		for i := d.start(tag); d.slots[i] != 0; i = d.next(i) {
+			if d.slots[i].tag() == tag && !yield(d.slots[i].row()) {
+				return
 			}
 		}
 	}
-	d.settle(n, h)
+}
+
+// insert adds a row that is not there.
+func (d *directory) insert(n uint32, h uint64) {
+	if 4*(d.taken+1) > 3*len(d.slots) {
+		old := d.slots
+		d.slots = make([]slot, 2*len(old))
+		for _, s := range old {
+			if s != 0 {
+				d.settle(s)
+			}
+		}
+	}
+	d.settle(newSlot(n, h))
 	d.taken++
 }
 
-func (d *directory) settle(n uint32, h uint64) {
-	i := d.start(h)
+func (d *directory) settle(s slot) {
+	i := d.start(s.tag())
 	for d.slots[i] != 0 {
 		i = d.next(i)
 	}
-	d.slots[i] = n
+	d.slots[i] = s
 }
 
 // remove takes out a row that is there, and closes the gap: whoever can stand nearer to where its probing starts, moves.
-func (d *directory) remove(n uint32, h uint64, hashOf func(uint32) uint64) {
-	gap := d.start(h)
-	for d.slots[gap] != n {
+func (d *directory) remove(n uint32, h uint64) {
+	gap := d.start(newSlot(n, h).tag())
+	for d.slots[gap].row() != n {
 		gap = d.next(gap)
 	}
 	for i := d.next(gap); d.slots[i] != 0; i = d.next(i) {
 		// The row at i may move to gap unless its probing starts behind gap, cyclically.
 		mask := len(d.slots) - 1
-		if (i-d.start(hashOf(d.slots[i])))&mask >= (i-gap)&mask {
+		if (i-d.start(d.slots[i].tag()))&mask >= (i-gap)&mask {
 			d.slots[gap] = d.slots[i]
 			gap = i
 		}

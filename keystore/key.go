@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"strings"
 )
 
 // The printed form, in bytes. All but the prefix has a fixed length, so a key is split from the right.
@@ -36,24 +35,22 @@ type Credential struct {
 // The error is [ErrMalformed], never contains s, and comes with the zero Credential.
 func Parse(s string) (Credential, error) {
 	prefix, ok := split([]byte(s))
-	if !ok {
+	if !ok || !prefixCharacters().hold(s[:prefix]) || !base62Characters().hold(s[prefix:]) {
 		return Credential{}, ErrMalformed
 	}
 	id := prefix + idLength
 	return Credential{Prefix: s[:prefix], ID: s[prefix:id], Secret: s[id : id+secretLength]}, nil
 }
 
-// split finds the length of the prefix of a printed key, and says whether all of it is well-formed.
+// split finds the length of the prefix of a printed key, and says whether length and checksum are right. Which characters
+// it is made of is left to others: what was never printed is found nowhere.
 func split(text []byte) (prefix int, ok bool) {
 	prefix = len(text) - idLength - secretLength - checksumLength
-	if prefix < 1 || !validPrefix(text[:prefix]) || !isWord(text[prefix:], "") {
+	if prefix < 1 || prefix > maxPrefixLength {
 		return 0, false
 	}
 	body := len(text) - checksumLength
-	if checksum(text[:body]) != [checksumLength]byte(text[body:]) {
-		return 0, false
-	}
-	return prefix, true
+	return prefix, checksum(text[:body]) == [checksumLength]byte(text[body:])
 }
 
 // print gives the printed form of c, whose parts are well-formed.
@@ -103,19 +100,24 @@ func randomBase62(random io.Reader, n int) (string, error) {
 	return string(digits), nil
 }
 
-// validPrefix says whether b is the prefix of an environment's keys: ^[a-zA-Z0-9_-]{1,32}$.
-func validPrefix[T string | []byte](b T) bool {
-	return 1 <= len(b) && len(b) <= maxPrefixLength && isWord(b, "_-")
+// characters is a set of ASCII characters: a bit for each.
+type characters [2]uint64
+
+func charactersOf(all string) (c characters) {
+	for i := range len(all) {
+		c[all[i]>>6] |= 1 << (all[i] & 63)
+	}
+	return c
 }
 
-// isWord says whether b holds only ASCII letters, digits and bytes of others.
-func isWord[T string | []byte](b T, others string) bool {
-	for i := range len(b) {
-		c := b[i]
-		if '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' {
-			continue
-		}
-		if strings.IndexByte(others, c) < 0 {
+func base62Characters() characters     { return charactersOf(base62) }
+func prefixCharacters() characters     { return charactersOf(base62 + "_-") }
+func permissionCharacters() characters { return charactersOf(base62 + "_.-") }
+
+// hold says whether s is made of nothing else.
+func (c characters) hold(s string) bool {
+	for i := range len(s) {
+		if s[i] > 127 || c[s[i]>>6]>>(s[i]&63)&1 == 0 {
 			return false
 		}
 	}

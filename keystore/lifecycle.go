@@ -61,7 +61,8 @@ func (s *Store) Create(ctx context.Context, spec KeySpec, now time.Time) (Key, s
 	if err != nil {
 		return Key{}, "", fmt.Errorf("creating key: %w", err)
 	}
-	return r.withUse(r.view(s.tenants.get(r.tenant), now), useRecord{}), c.print(), nil
+	k, err = s.view(&r, useRecord{}, now)
+	return k, c.print(), err
 }
 
 // owner finds the tenant of a new key.
@@ -101,16 +102,19 @@ func (s *Store) insertMinted(tx *store.Tx, r *record, now time.Time) (Credential
 func (s *Store) hashOf(printed string) [32]byte {
 	h := s.hashers.get()
 	defer s.hashers.put(h)
-	return h.minted([]byte(printed))
+	return *h.minted([]byte(printed))
 }
 
 // next draws a number for a record of t.
 func next[R any](tx *store.Tx, t *store.Table[R]) (uint32, error) {
 	n, err := t.NextSequence(tx)
-	if err == nil && n > math.MaxUint32 {
-		err = fmt.Errorf("table %q has had all its %d numbers", t.Name(), uint32(math.MaxUint32))
+	if err != nil {
+		return 0, err
 	}
-	return uint32(n), err //nolint:gosec // just checked
+	if n > math.MaxUint32 {
+		return 0, fmt.Errorf("table %q has had all its numbers", t.Name())
+	}
+	return uint32(n), nil
 }
 
 // Disable refuses a key until it is enabled, from its return on. Errors: [ErrNotFound], [ErrRevoked].
@@ -139,20 +143,19 @@ func (s *Store) setState(ctx context.Context, doing, id string, to stateCode, no
 		if u, err = s.useOf(tx, r.number); err != nil {
 			return err
 		}
-		switch r.state {
-		case to:
+		if r.state == to {
 			return nil
-		case codeRevoked:
-			return ErrRevoked
-		default:
-			r.state = to
-			return s.update(tx, &r, now)
 		}
+		if r.state == codeRevoked {
+			return ErrRevoked
+		}
+		r.state = to
+		return s.update(tx, &r, now)
 	})
 	if err != nil {
 		return Key{}, fmt.Errorf("%s key %q: %w", doing, id, err)
 	}
-	return r.withUse(r.view(s.tenants.get(r.tenant), now), u), nil
+	return s.view(&r, u, now)
 }
 
 // update stores a changed record under its next version.

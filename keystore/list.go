@@ -56,15 +56,19 @@ func (s *Store) useOf(tx *store.Tx, key uint32) (useRecord, error) {
 	return u, err
 }
 
-// show is r as callers see it, with its secrets.
+// show is r as callers see it, with its secrets and what the file holds of their use.
 func (s *Store) show(tx *store.Tx, r *record, now time.Time) (Key, error) {
-	t := s.tenants.get(r.tenant)
-	if t == nil {
-		return Key{}, errNoTenant
-	}
 	u, err := s.useOf(tx, r.number)
 	if err != nil {
 		return Key{}, err
+	}
+	return s.view(r, u, now)
+}
+
+func (s *Store) view(r *record, u useRecord, now time.Time) (Key, error) {
+	t := s.tenants.get(r.tenant)
+	if t == nil {
+		return Key{}, errNoTenant
 	}
 	return r.withUse(r.view(t, now), u), nil
 }

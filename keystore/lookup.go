@@ -37,10 +37,8 @@ func NewPrepare(fn func(*Key) (value any, size int)) *Prepare { return &Prepare{
 // deadline, less a few milliseconds to answer in, or else by a second. Errors: [ErrUnknown], [ErrDisabled],
 // [ErrExpired], [ErrRevoked], [ErrTenantSuspended], and [ErrUnavailable] with its cause.
 func (s *Store) Lookup(ctx context.Context, text string, p *Prepare, now time.Time) (Match, error) {
-	h := s.hashers.get()
-	f, err := s.prove(h, text, now)
-	s.hashers.put(h)
-	if err != nil {
+	var f finding
+	if err := s.prove(text, now, &f); err != nil {
 		return Match{}, err
 	}
 	if c, ok := s.cache.Get(uint64(f.key)); ok && c.version == f.version && c.prepare == p {
@@ -49,61 +47,69 @@ func (s *Store) Lookup(ctx context.Context, text string, p *Prepare, now time.Ti
 	return s.lookupSlowly(ctx, text, p, now)
 }
 
-// finding is what the index alone says of a valid key.
+// finding is what the index alone says of a key.
 type finding struct {
 	row
-	tenant *tenantRow
-	place  uint32
+	number uint32 // of the row; 0: there is none
 	x      *index
+	tenant *tenantRow
 }
 
 func (f *finding) match(c *Cached) Match {
-	b, i := f.x.place(f.place)
+	b, i := f.x.place(f.number)
 	return Match{
 		Key: c.key, Tier: *f.tenant.tier.Load(), Prepared: c.prepared, Imported: f.flags&flagForeign != 0,
 		block: b, row: i,
 	}
 }
 
-// prove finds the row of a printed key and judges it. All that it refuses takes the same number of hashes and compares,
-// for as long as there are no imported keys the malformed excepted (R-KEY-1).
-func (s *Store) prove(h *hasher, text string, now time.Time) (finding, error) {
+// prove finds the row of a printed key and judges it.
+func (s *Store) prove(text string, now time.Time, f *finding) error {
 	if down := s.down.Load(); down != nil {
-		return finding{}, *down
+		return *down
 	}
-	x := s.index.Load()
-	foreign := x.imported.Load() > 0
+	h := s.hashers.get()
+	defer s.hashers.put(h)
+	f.x = s.index.Load()
+	return s.find(h, text, now, f)
+}
+
+// find takes the same number of hashes and compares for all that it refuses; the malformed are excepted for as long as
+// there are no foreign keys (R-KEY-1).
+func (s *Store) find(h *hasher, text string, now time.Time, f *finding) error {
+	foreign := f.x.imported.Load() > 0
 	if len(text) == 0 || len(text) > maxPrintedLength {
-		return finding{}, ErrUnknown
+		return ErrUnknown
 	}
 	value := h.load(text)
 	prefix, wellFormed := split(value)
 	if !wellFormed && !foreign {
-		return finding{}, ErrUnknown
+		return ErrUnknown
 	}
-	f := finding{x: x}
 	if wellFormed {
-		f.row, f.place = x.byID(value[prefix : prefix+idLength])
+		f.number = f.x.byID(value[prefix:prefix+idLength], &f.row)
 	}
-	sum := h.minted(value)
-	err := s.judge(&f, h.equal(&sum, &f.hash), now)
+	err := s.judge(f, h.equal(h.minted(value), &f.hash), now)
 	if err == nil || !foreign {
-		return f, err
+		return err
 	}
-	g := finding{x: x}
-	sum = h.foreign(sha256.Sum256(value))
-	g.row, g.place = x.byHash(&sum)
-	if foreignErr := s.judge(&g, h.equal(&sum, &g.hash), now); errors.Is(err, ErrUnknown) {
-		return g, foreignErr
+	// Whatever the first gave: nobody shall learn from the time which of the two it was that refused.
+	g := finding{x: f.x}
+	hash := h.foreign(sha256.Sum256(value))
+	g.number = f.x.byHash(hash, &g.row)
+	foreignErr := s.judge(&g, h.equal(hash, &g.hash), now)
+	if !errors.Is(err, ErrUnknown) {
+		return err
 	}
-	return f, err
+	*f = g
+	return foreignErr
 }
 
 // judge says whether the secret found is good for anything at now, in the order that the contracts give.
-func (s *Store) judge(f *finding, proven bool, now time.Time) error { //nolint:revive // proven is the outcome of a compare
+func (s *Store) judge(f *finding, proven bool, now time.Time) error {
 	f.tenant = s.tenants.get(f.row.tenant)
 	switch {
-	case !proven || f.place == 0 || f.flags&flagStaged != 0:
+	case !proven || f.number == 0 || f.flags&flagStaged != 0:
 		return ErrUnknown
 	case f.state == codeRevoked:
 		return ErrRevoked
@@ -124,11 +130,9 @@ func (s *Store) judge(f *finding, proven bool, now time.Time) error { //nolint:r
 func (s *Store) lookupSlowly(ctx context.Context, text string, p *Prepare, now time.Time) (Match, error) {
 	ctx, cancel := patience(ctx)
 	defer cancel()
-	h := s.hashers.get()
-	defer s.hashers.put(h)
 	for range maxReadAttempts {
-		f, err := s.prove(h, text, now)
-		if err != nil {
+		var f finding
+		if err := s.prove(text, now, &f); err != nil {
 			return Match{}, err
 		}
 		c, err := s.reads.do(ctx, flight{f.key, p}, func() (*Cached, error) { return s.read(f.key, p) })

@@ -152,6 +152,7 @@ func (c stateCode) state() State {
 		return StateActive
 	case codeDisabled:
 		return StateDisabled
+	case codeRevoked:
 	}
 	return StateRevoked
 }
@@ -207,7 +208,7 @@ func (h *head) appendTo(b []byte) []byte {
 		b = binary.BigEndian.AppendUint32(b, n)
 	}
 	b = appendInt64(append(b, byte(h.state)), h.expires)
-	b = append(b, byte(len(h.secrets))) //nolint:gosec // checked by put
+	b = appendCount(b, len(h.secrets))
 	for i := range h.secrets {
 		s := &h.secrets[i]
 		b = append(binary.BigEndian.AppendUint16(b, s.number), byte(s.kind))
@@ -244,10 +245,9 @@ func appendRecord(b []byte, r record) []byte {
 	}
 	b = appendLongText(b, r.Description)
 	b = appendTexts(b, r.Permissions)
-	b = append(b, symbol(delegations(), r.OnBehalfOf), byte(len(r.CIDRs))) //nolint:gosec // bounded by validation
+	b = appendCount(append(b, symbol(delegations(), r.OnBehalfOf)), len(r.CIDRs))
 	for _, p := range r.CIDRs {
-		b = append(b, byte(p.Addr().BitLen()/8)) //nolint:gosec // 4 or 16
-		b = append(append(b, p.Addr().AsSlice()...), byte(p.Bits()))
+		b = appendCount(append(appendCount(b, p.Addr().BitLen()/8), p.Addr().AsSlice()...), p.Bits())
 	}
 	b = appendLongText(b, r.Metadata)
 	b = appendQuota(b, &r.Key)
@@ -257,7 +257,7 @@ func appendRecord(b []byte, r record) []byte {
 func decodeRecord(version uint8, b []byte) (record, error) {
 	var rec record
 	r := reader{rest: b}
-	rec.head.read(&r)
+	rec.read(&r)
 	for i := range rec.secrets {
 		s := &rec.secrets[i]
 		s.start, s.slow = r.text(), string(r.longText())
@@ -283,7 +283,7 @@ func decodeRecord(version uint8, b []byte) (record, error) {
 // appendQuota adds what limits the number of requests.
 func appendQuota(b []byte, k *Key) []byte {
 	b = appendOptional(b, k.Remaining, appendInt64)
-	b = append(b, byte(len(k.Limits))) //nolint:gosec // one a window
+	b = appendCount(b, len(k.Limits))
 	for _, l := range k.Limits {
 		b = appendInt64(append(b, symbol(windows(), l.Window)), l.Limit)
 	}
@@ -291,7 +291,11 @@ func appendQuota(b []byte, k *Key) []byte {
 		return appendTime(appendDuration(appendInt64(b, f.Amount), f.Interval), f.LastAt)
 	})
 	return appendOptional(b, k.RateLimit, func(b []byte, l RateLimit) []byte {
-		return appendInt64(appendDuration(appendBool(b, l.Enabled), l.Window), l.Max)
+		enabled := 0
+		if l.Enabled {
+			enabled = 1
+		}
+		return appendInt64(appendDuration(appendCount(b, enabled), l.Window), l.Max)
 	})
 }
 

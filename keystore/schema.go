@@ -82,10 +82,10 @@ func ownerKey(tenant uint32) []byte { return binary.BigEndian.AppendUint32(nil, 
 
 func number(n uint32) []byte { return store.Number(uint64(n)) }
 
-// numberOf is the inverse of number.
+// numberOf is the inverse of number; 0 is none.
 func numberOf(key []byte) uint32 {
-	if len(key) != 8 {
+	if len(key) != 8 || binary.BigEndian.Uint32(key) != 0 {
 		return 0
 	}
-	return uint32(binary.BigEndian.Uint64(key)) //nolint:gosec // next hands out no greater ones
+	return binary.BigEndian.Uint32(key[4:])
 }

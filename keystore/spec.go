@@ -135,7 +135,7 @@ func checkPermissions(field string, given []string) ([]string, error) {
 }
 
 func isPermissionWord(s string) bool {
-	return 1 <= len(s) && len(s) <= maxWordLength && isWord(s, "_.-")
+	return 1 <= len(s) && len(s) <= maxWordLength && permissionCharacters().hold(s)
 }
 
 // checkText takes up to limit printable characters.

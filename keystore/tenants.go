@@ -218,4 +218,4 @@ func (ids *TenantIDs) check(t *Tenant) error {
 	return nil
 }
 
-func isID(s string) bool { return 1 <= len(s) && len(s) <= maxIDLength && isWord(s, "_-") }
+func isID(s string) bool { return 1 <= len(s) && len(s) <= maxIDLength && prefixCharacters().hold(s) }

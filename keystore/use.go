@@ -59,7 +59,7 @@ func (u *use) add(more use) {
 
 func appendUse(b []byte, u useRecord) []byte {
 	b = u.appendTo(b)
-	b = append(b, byte(len(u.secrets))) //nolint:gosec // a key has at most 255
+	b = appendCount(b, len(u.secrets))
 	for _, s := range u.secrets {
 		b = s.appendTo(binary.BigEndian.AppendUint16(b, s.number))
 	}

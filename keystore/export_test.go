@@ -1,0 +1,65 @@
+package keystore
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/postern-auth/postern/internal/store"
+)
+
+// Work is the number of HMACs and compares that a lookup of text makes in the index, and what the index says.
+func (s *Store) Work(text string, now time.Time) (hashes, compares int, err error) {
+	h := s.hashers.get()
+	h.hashes, h.compares = 0, 0
+	err = s.find(h, text, now, &finding{x: s.index.Load()})
+	return h.hashes, h.compares, err
+}
+
+// Seed makes n keys of one tenant in few transactions, for benchmarks, and returns the printed form of every k-th. They
+// are made in the order of their ids, which spares bbolt most of the work.
+func (s *Store) Seed(n, k int, spec KeySpec, now time.Time) ([]string, error) {
+	key, err := s.key(&spec, now)
+	if err != nil {
+		return nil, err
+	}
+	minted := make([]Credential, n)
+	for i := range minted {
+		if minted[i], err = mint(s.prefix(key.Environment), s.random); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(minted, func(a, b Credential) int { return strings.Compare(a.ID, b.ID) })
+	var printed []string
+	for lot := range slices.Chunk(minted, 50_000) {
+		if _, err := s.db.Update(func(tx *store.Tx) error { return s.seed(tx, lot, key, spec.Tenant) }); err != nil {
+			return nil, err
+		}
+	}
+	for i := 0; i < n; i += k {
+		printed = append(printed, minted[i].print())
+	}
+	return printed, s.follow()
+}
+
+func (s *Store) seed(tx *store.Tx, minted []Credential, key Key, tenant string) error {
+	t, err := s.owner(tx, tenant)
+	if err != nil {
+		return err
+	}
+	for _, c := range minted {
+		r := record{Key: key, head: head{tenant: t.number, version: 1, state: codeActive}}
+		if r.number, err = next(tx, s.keys); err != nil {
+			return err
+		}
+		r.ID = c.ID
+		r.secrets = []secret{{number: 1, kind: kindMinted, id: [idLength]byte([]byte(c.ID)), hash: s.hashOf(c.print()), start: c.start()}}
+		if err := s.keys.Insert(tx, number(r.number), r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Print gives the printed form of c.
+func Print(c Credential) string { return c.print() }
