@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/postern-auth/postern/keystore"
@@ -35,7 +36,7 @@ func (h *handler) importKeys(w http.ResponseWriter, r *http.Request, now time.Ti
 	stream := unhurried{r: r.Body, w: w}
 	// A client that is still sending would not see the reply.
 	defer func() { _, _ = io.Copy(io.Discard, stream) }()
-	im := importer{handler: h, accept: options.AcceptUnenforcedLimits}
+	im := newImporter(h, options)
 	result, err := h.Keys.Import(r.Context(), keystore.ImportOptions{CreateTenants: options.CreateTenants}, im.keys(stream), now)
 	if err != nil {
 		return err
@@ -74,8 +75,13 @@ func importOptions(r *http.Request) (ImportOptions, error) {
 // importer turns lines into keys, and remembers what they would limit.
 type importer struct {
 	handler    *handler
-	accept     bool // limits that nothing enforces
+	fields     fields // of importLine
+	accept     bool   // limits that nothing enforces
 	unenforced int
+}
+
+func newImporter(h *handler, o ImportOptions) *importer {
+	return &importer{handler: h, fields: fieldsOf(reflect.TypeFor[importLine]()), accept: o.AcceptUnenforcedLimits}
 }
 
 // keys reads lines until the stream ends. One that cannot be taken is refused, and the next is read.
@@ -125,7 +131,7 @@ func readLine(lines *bufio.Reader) ([]byte, error) {
 // key reads one line. Error: [*keystore.InvalidError].
 func (im *importer) key(line []byte) (keystore.ImportedKey, error) {
 	var l importLine
-	if err := decode(line, &l); err != nil {
+	if err := im.fields.decode(line, &l); err != nil {
 		return keystore.ImportedKey{}, err
 	}
 	if field, ok := l.limited(); ok {

@@ -21,6 +21,24 @@ const maxDepth = 32
 // decode reads one JSON object into the struct that v points to, whose fields all have json tags. A member that is null is
 // an absent one. The error is a [*keystore.InvalidError].
 func decode(data []byte, v any) error {
+	return fieldsOf(reflect.TypeOf(v).Elem()).decode(data, v)
+}
+
+// fields are those of a struct, and of structs embedded in it: name in JSON → index.
+type fields map[string][]int
+
+func fieldsOf(t reflect.Type) fields {
+	f := fields{}
+	for _, field := range reflect.VisibleFields(t) {
+		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" {
+			f[name] = field.Index
+		}
+	}
+	return f
+}
+
+// decode is the function of that name, for one type of struct.
+func (f fields) decode(data []byte, v any) error {
 	if !utf8.Valid(data) {
 		return invalid("body", "is not UTF-8", "")
 	}
@@ -33,28 +51,19 @@ func decode(data []byte, v any) error {
 	}
 	target := reflect.ValueOf(v).Elem()
 	for _, m := range members {
-		field, ok := fieldOf(target, m.name)
+		index, ok := f[m.name]
 		if !ok {
 			return invalid(m.name, "unknown field", "")
 		}
 		if string(m.value) == "null" {
 			continue
 		}
+		field := target.FieldByIndex(index)
 		if err := json.Unmarshal(m.value, field.Addr().Interface()); err != nil {
 			return mistyped(m.name, field.Type(), err)
 		}
 	}
 	return nil
-}
-
-// fieldOf finds the field of a struct, or of those embedded in it, that has exactly this name in JSON.
-func fieldOf(target reflect.Value, name string) (reflect.Value, bool) {
-	for _, f := range reflect.VisibleFields(target.Type()) {
-		if tag, _, _ := strings.Cut(f.Tag.Get("json"), ","); tag == name && !f.Anonymous {
-			return target.FieldByIndex(f.Index), true
-		}
-	}
-	return reflect.Value{}, false
 }
 
 // mistyped says what a member should have been.
@@ -93,7 +102,7 @@ func membersOf(data []byte) ([]member, error) {
 	if s.peek() != '{' {
 		return nil, invalid("body", "is not a JSON object", "")
 	}
-	var members []member
+	members := make([]member, 0, 24)
 	err := s.object(0, func(name string, value []byte) { members = append(members, member{name, value}) })
 	return members, err
 }
@@ -134,7 +143,7 @@ func (s *scanner) value(depth int) error {
 
 // object skips an object, and calls each for its members.
 func (s *scanner) object(depth int, each func(name string, value []byte)) error {
-	seen := map[string]struct{}{}
+	seen := make(map[string]struct{}, 16)
 	s.at++
 	for {
 		switch s.peek() {
