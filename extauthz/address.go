@@ -2,6 +2,7 @@ package extauthz
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -21,11 +22,11 @@ func caller(r *Request, trustedHops int) netip.Addr {
 
 // forwarded returns the n-th entry from the right of x-forwarded-for, whose lines are one list; "" where there are fewer.
 func forwarded(headers []Header, n int) string {
-	for i := len(headers) - 1; i >= 0; i-- {
-		if !equalFold(headers[i].Name, "x-forwarded-for") {
+	for _, h := range slices.Backward(headers) {
+		if !equalFold(h.Name, "x-forwarded-for") {
 			continue
 		}
-		for list := headers[i].Value; ; n-- {
+		for list := h.Value; ; n-- {
 			comma := strings.LastIndexByte(list, ',')
 			if n == 1 {
 				return strings.Trim(list[comma+1:], " \t")

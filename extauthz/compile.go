@@ -164,7 +164,8 @@ func (c *compiler) auth(at string, s PolicySpec, p *policy) {
 		c.problems.add(at+".credentials", hint, "%s", problem)
 	}
 	var passing, stripped pieces
-	for _, place := range c.profile.places {
+	for i := range c.profile.places {
+		place := &c.profile.places[i]
 		stripped.remove = append(stripped.remove, place.header)
 		if kept != CredentialsKeep || !p.reads(place) {
 			passing.remove = append(passing.remove, place.header)

@@ -24,11 +24,11 @@ type presented struct{ key, token credential }
 func (p *policy) findCredential(places []place, lines *[maxPlaces]onlyOne) (presented, Reason) {
 	var filled kinds // that the filled places can hold
 	count := 0
-	for i, c := range places {
+	for i := range places {
+		c, l := &places[i], &lines[i]
 		if !p.reads(c) {
 			continue
 		}
-		l := lines[i]
 		if l.count > 1 || strings.IndexByte(l.value, ',') >= 0 {
 			return presented{}, ReasonCredentialAmbiguous
 		}
@@ -46,7 +46,8 @@ func (p *policy) findCredential(places []place, lines *[maxPlaces]onlyOne) (pres
 		return presented{}, ReasonCredentialMissing
 	}
 	var found presented
-	for i, c := range places {
+	for i := range places {
+		c := &places[i]
 		if !p.reads(c) || c.empty(lines[i].value) {
 			continue
 		}
@@ -64,14 +65,14 @@ func (p *policy) findCredential(places []place, lines *[maxPlaces]onlyOne) (pres
 }
 
 // empty reports whether a value leaves its place empty: nothing, or the scheme alone.
-func (c place) empty(value string) bool {
+func (c *place) empty(value string) bool {
 	value = strings.TrimRight(value, " ")
 	return value == "" || c.scheme != "" && equalFold(value, c.scheme)
 }
 
 // read takes the credential out of a value that is not empty. Only a value of exactly two dots is a token, unless the
 // place can hold keys only.
-func (c place) read(value string, taken kinds) (credential, Reason) {
+func (c *place) read(value string, taken kinds) (credential, Reason) {
 	text, ok := c.unwrap(value)
 	if !ok || len(text) > maxTokenLength || !isCredential(text) {
 		return credential{}, c.malformed()
@@ -92,7 +93,7 @@ func (c place) read(value string, taken kinds) (credential, Reason) {
 }
 
 // malformed returns the reason of a value that is no credential at all.
-func (c place) malformed() Reason {
+func (c *place) malformed() Reason {
 	if c.takes == tokens {
 		return ReasonTokenMalformed
 	}
@@ -100,7 +101,7 @@ func (c place) malformed() Reason {
 }
 
 // unwrap takes the scheme off a value: in any case, then one or more spaces (R-CRED-3).
-func (c place) unwrap(value string) (text string, ok bool) {
+func (c *place) unwrap(value string) (text string, ok bool) {
 	if c.scheme == "" {
 		return value, true
 	}
@@ -113,7 +114,7 @@ func (c place) unwrap(value string) (text string, ok bool) {
 	return text, ok
 }
 
-func (c place) afterScheme(value string) (text string, ok bool) {
+func (c *place) afterScheme(value string) (text string, ok bool) {
 	n := len(c.scheme)
 	if len(value) <= n || value[n] != ' ' || !equalFold(value[:n], c.scheme) {
 		return "", false

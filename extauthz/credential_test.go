@@ -12,10 +12,10 @@ import (
 )
 
 // withProfile are options of another profile.
-func withProfile(t testing.TB, name string, policies ...extauthz.PolicySpec) extauthz.Options {
-	t.Helper()
-	o := options(t, policies...)
-	o.Profile = profile(t, name)
+func withProfile(tb testing.TB, name string, policies ...extauthz.PolicySpec) extauthz.Options {
+	tb.Helper()
+	o := options(tb, policies...)
+	o.Profile = profile(tb, name)
 	return o
 }
 
@@ -210,8 +210,14 @@ func TestAKeyInAnotherPlaceIsNotLookedFor(t *testing.T) { // R-CRED-5, R-CRED-7
 	g := newGate(t, options(t))
 	key := g.key(keystore.KeySpec{})
 	for _, headers := range [][]string{
-		{"proxy-authorization: Bearer " + key}, {"x-forwarded-authorization: Bearer " + key}, {"cookie: x-api-key=" + key},
-		{"x-original-authorization: Bearer " + key}, {"x_api_key: " + key}, {"x.api.key: " + key}, {"x-api-key-: " + key}, {"referer: /?x-api-key=" + key},
+		{"proxy-authorization: Bearer " + key},
+		{"x-forwarded-authorization: Bearer " + key},
+		{"cookie: x-api-key=" + key},
+		{"x-original-authorization: Bearer " + key},
+		{"x_api_key: " + key},
+		{"x.api.key: " + key},
+		{"x-api-key-: " + key},
+		{"referer: /?x-api-key=" + key},
 	} {
 		g.deny(extauthz.ReasonCredentialMissing, get("/?api_key="+key+"&access_token="+key, headers...))
 	}

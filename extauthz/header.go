@@ -11,8 +11,8 @@ const authFailureMode = "x-envoy-auth-failure-mode-allowed"
 // headerTable knows the request headers that matter to a profile. Names are compared after folding: upper and lower case
 // are one header everywhere, and CGI-like upstreams take `_` and `.` for `-` (R-SPOOF-1).
 type headerTable struct {
-	lengths [256]uint64           // first byte → set of the lengths, below maxNameLength, of names that begin with it
-	names   map[string]headerName // folded → what it is
+	lengths [256]uint64                 // first byte → set of the lengths of names that begin with it
+	names   [maxNameLength][]headerName // by length
 }
 
 // headerName is one name of a headerTable.
@@ -32,12 +32,12 @@ const (
 	headerFailure                          // authFailureMode
 )
 
-// maxNameLength bounds the names in a headerTable, so that lengths fit into a word.
+// maxNameLength is above the length of every name in a headerTable, so that a set of lengths fits into a word.
 const maxNameLength = 64
 
 // newHeaderTable returns the table of a profile.
 func newHeaderTable(p Profile) *headerTable {
-	t := &headerTable{names: map[string]headerName{}}
+	t := &headerTable{}
 	for _, o := range p.managed {
 		role := headerManaged
 		if o.source == fromEndUser && p.readsEndUser {
@@ -61,36 +61,57 @@ func hopByHop() []string {
 }
 
 func (t *headerTable) add(n headerName) {
-	t.names[fold(n.name)] = n
+	t.names[len(n.name)] = append(t.names[len(n.name)], n)
 	first := n.name[0]
 	t.lengths[first] |= 1 << len(n.name)
 	t.lengths[first&^0x20] |= 1 << len(n.name) // its capital, where it is a letter
 }
 
-// find returns what a received name is. Most names end at the first line: they have a beginning or a length that nothing
-// in the table has.
-func (t *headerTable) find(received string) (n headerName, found bool) {
-	if received == "" || len(received) >= maxNameLength || t.lengths[received[0]]>>len(received)&1 == 0 {
-		return headerName{}, false
-	}
-	var room [maxNameLength]byte
-	n, found = t.names[string(appendFolded(room[:0], received))]
-	return n, found
+// knows reports whether a name may be in the table. Most are not: nothing there has their beginning and length.
+func (t *headerTable) knows(received string) bool {
+	return received != "" && len(received) < maxNameLength && t.lengths[received[0]]>>len(received)&1 != 0
 }
 
-// appendFolded appends name as CGI-like upstreams see it: in lower case, with `-` for `_` and `.`.
-func appendFolded(dst []byte, name string) []byte {
-	for i := range len(name) {
-		c := lowerByte(name[i])
-		if c == '_' || c == '.' {
-			c = '-'
+// find returns what a received name is, or nil.
+func (t *headerTable) find(received string) *headerName {
+	if !t.knows(received) {
+		return nil
+	}
+	names := t.names[len(received)]
+	for i := range names {
+		if n := &names[i]; n.name == received || folds(received, n.name) {
+			return n
 		}
-		dst = append(dst, c)
 	}
-	return dst
+	return nil
 }
 
-func fold(name string) string { return string(appendFolded(nil, name)) }
+// folds reports whether two names of one length are the same to CGI-like upstreams.
+func folds(a, b string) bool {
+	for i := range len(a) {
+		if foldByte(a[i]) != foldByte(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// foldByte returns c in lower case, and `-` for `_` and `.`.
+func foldByte(c byte) byte {
+	if c == '_' || c == '.' {
+		return '-'
+	}
+	return lowerByte(c)
+}
+
+// fold returns a name as CGI-like upstreams see it.
+func fold(name string) string {
+	b := []byte(name)
+	for i, c := range b {
+		b[i] = foldByte(c)
+	}
+	return string(b)
+}
 
 // received is what one pass over the headers of a request found.
 type received struct {
@@ -113,14 +134,17 @@ type onlyOne struct {
 func (o *onlyOne) add(value string) { o.value, o.count = value, o.count+1 }
 
 // read makes the one pass over the headers of a request.
-func (t *headerTable) read(headers []Header) received {
-	var got received
-	for _, h := range headers {
-		n, found := t.find(h.Name)
-		if !found {
+func (t *headerTable) read(headers []Header) (got received) {
+	for i := range headers {
+		h := &headers[i]
+		if !t.knows(h.Name) {
 			continue
 		}
-		if !equalFold(h.Name, n.name) {
+		n := t.find(h.Name)
+		if n == nil {
+			continue
+		}
+		if h.Name != n.name && !equalFold(h.Name, n.name) {
 			if n.role != headerHop && n.role != headerFailure { // nobody folds these
 				got.variant(h.Name)
 				got.spoofed = got.spoofed || n.role != headerCredential
@@ -153,7 +177,7 @@ func (r *received) variant(name string) {
 // nominates reports whether a hop-by-hop header names a managed header, anywhere in its value.
 func (t *headerTable) nominates(value string) bool {
 	for word := range strings.FieldsFuncSeq(value, func(r rune) bool { return !isToken(r) }) {
-		if n, found := t.find(word); found && (n.role == headerManaged || n.role == headerEndUser) {
+		if n := t.find(word); n != nil && (n.role == headerManaged || n.role == headerEndUser) {
 			return true
 		}
 	}

@@ -21,31 +21,31 @@ import (
 func noon() time.Time { return time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC) }
 
 // profile returns the profile of that name.
-func profile(t testing.TB, name string) extauthz.Profile {
-	t.Helper()
+func profile(tb testing.TB, name string) extauthz.Profile {
+	tb.Helper()
 	p, ok := extauthz.ProfileByName(name)
 	if !ok {
-		t.Fatalf("there is no profile %q", name)
+		tb.Fatalf("there is no profile %q", name)
 	}
 	return p
 }
 
 // options are those of a file with these policies in profile default.
-func options(t testing.TB, policies ...extauthz.PolicySpec) extauthz.Options {
-	t.Helper()
+func options(tb testing.TB, policies ...extauthz.PolicySpec) extauthz.Options {
+	tb.Helper()
 	return extauthz.Options{
-		Profile:      profile(t, "default"),
+		Profile:      profile(tb, "default"),
 		Environments: []keystore.Environment{{Name: "LIVE", KeyPrefix: "live_"}, {Name: "TEST", KeyPrefix: "test_"}},
 		Policies:     policies,
 	}
 }
 
 // authorizer makes one that is expected to be right.
-func authorizer(t testing.TB, o extauthz.Options) *extauthz.Authorizer {
-	t.Helper()
+func authorizer(tb testing.TB, o extauthz.Options) *extauthz.Authorizer {
+	tb.Helper()
 	a, err := extauthz.New(o)
 	if err != nil {
-		t.Fatalf("New: %v", err)
+		tb.Fatalf("New: %v", err)
 	}
 	return a
 }
@@ -76,26 +76,32 @@ type gate struct {
 	keys *keystore.Store
 }
 
-func newGate(t testing.TB, o extauthz.Options) *gate {
-	t.Helper()
-	db, err := store.Open(store.Options{Path: filepath.Join(t.TempDir(), "data", "postern.db")})
+func newGate(tb testing.TB, o extauthz.Options) *gate {
+	tb.Helper()
+	return newGateWith(tb, o, nil)
+}
+
+// newGateWith is newGate with a cache of its own for the records of keys.
+func newGateWith(tb testing.TB, o extauthz.Options, cache keystore.Cache) *gate {
+	tb.Helper()
+	db, err := store.Open(store.Options{Path: filepath.Join(tb.TempDir(), "data", "postern.db")})
 	if err != nil {
-		t.Fatalf("opening the database: %v", err)
+		tb.Fatalf("opening the database: %v", err)
 	}
 	keys, err := keystore.Open(keystore.Options{
 		DB: db, Pepper: make([]byte, 32), Profile: o.Profile.Name(), Environments: o.Environments,
-		TenantIDs: keystore.TenantIDs{First: "acme"},
+		TenantIDs: keystore.TenantIDs{First: "acme"}, Cache: cache,
 	}, noon())
 	if err != nil {
-		t.Fatalf("opening the keys: %v", err)
+		tb.Fatalf("opening the keys: %v", err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := errors.Join(keys.Close(), db.Check(), db.Close()); err != nil {
-			t.Errorf("closing the keys: %v", err)
+			tb.Errorf("closing the keys: %v", err)
 		}
 	})
 	o.Keys = keys
-	return &gate{Authorizer: authorizer(t, o), t: t, o: o, keys: keys}
+	return &gate{Authorizer: authorizer(tb, o), t: tb, o: o, keys: keys}
 }
 
 // with is another gate to the same keys.
@@ -228,20 +234,20 @@ func (g *gate) expect(want extauthz.Reason, r *extauthz.Request) answer {
 }
 
 // problemsOf lists what is wrong: "path: message; hint", and the path that a conflict is with.
-func problemsOf(t testing.TB, err error) []string {
-	t.Helper()
+func problemsOf(tb testing.TB, err error) []string {
+	tb.Helper()
 	if err == nil {
 		return nil
 	}
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
-		t.Fatalf("got the error %v, want joined problems", err)
+		tb.Fatalf("got the error %v, want joined problems", err)
 	}
 	var all []string
 	for _, one := range joined.Unwrap() {
 		var p *extauthz.ProblemError
 		if !errors.As(one, &p) {
-			t.Fatalf("got the error %v, want a ProblemError", one)
+			tb.Fatalf("got the error %v, want a ProblemError", one)
 		}
 		all = append(all, describe(p))
 	}
@@ -257,13 +263,13 @@ func describe(p *extauthz.ProblemError) string {
 }
 
 // refuses checks that o is refused for these problems, all of them and in this order.
-func refuses(t testing.TB, o extauthz.Options, want ...string) {
-	t.Helper()
+func refuses(tb testing.TB, o extauthz.Options, want ...string) {
+	tb.Helper()
 	a, err := extauthz.New(o)
 	if err == nil || a != nil {
-		t.Fatalf("New = %v, %v, want problems and nothing else", a, err)
+		tb.Fatalf("New = %v, %v, want problems and nothing else", a, err)
 	}
-	if diff := cmp.Diff(want, problemsOf(t, err)); diff != "" {
-		t.Errorf("problems (-want +got):\n%s", diff)
+	if diff := cmp.Diff(want, problemsOf(tb, err)); diff != "" {
+		tb.Errorf("problems (-want +got):\n%s", diff)
 	}
 }

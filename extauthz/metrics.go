@@ -50,8 +50,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 // register registers c, or returns the one of its name that is registered already.
 func register[C prometheus.Collector](r prometheus.Registerer, c C) (C, error) {
 	err := r.Register(c)
-	var already prometheus.AlreadyRegisteredError
-	if errors.As(err, &already) {
+	if already, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
 		if before, ok := already.ExistingCollector.(C); ok {
 			return before, nil
 		}

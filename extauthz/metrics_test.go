@@ -16,11 +16,11 @@ import (
 )
 
 // counted is newGate with its metrics.
-func counted(t testing.TB, o extauthz.Options) (*gate, *prometheus.Registry) {
-	t.Helper()
+func counted(tb testing.TB, o extauthz.Options) (*gate, *prometheus.Registry) {
+	tb.Helper()
 	registry := prometheus.NewPedanticRegistry()
 	o.Registerer = registry
-	return newGate(t, o), registry
+	return newGate(tb, o), registry
 }
 
 func TestADecisionIsCountedOnce(t *testing.T) {
@@ -52,11 +52,11 @@ func TestADecisionIsCountedOnce(t *testing.T) {
 }
 
 // counts reads what is not 0, "name label…" → count or number of observations, and says how many series there are.
-func counts(t testing.TB, registry *prometheus.Registry) (got map[string]float64, series int) {
-	t.Helper()
+func counts(tb testing.TB, registry *prometheus.Registry) (got map[string]float64, series int) {
+	tb.Helper()
 	families, err := registry.Gather()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	got = map[string]float64{}
 	for _, f := range families {

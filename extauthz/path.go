@@ -126,7 +126,7 @@ func (m PathCheck) segments(path string) bool {
 		if m == PathDecodeOnce {
 			name, _, _ = strings.Cut(segment, ";")
 		}
-		if name == "." || name == ".." || name == "" && !(last && segment == "") {
+		if name == "." || name == ".." || name == "" && (!last || segment != "") {
 			return false
 		}
 		if last {

@@ -37,7 +37,10 @@ func parsePattern(s string, m PathCheck) (pattern, error) {
 		last := i == len(segments)-1
 		inner, wild := strings.CutPrefix(segment, "{")
 		if !wild {
-			if err := checkLiteral(segment, last, m); err != nil {
+			if segment == "" && !last {
+				return nil, errors.New("an empty segment matches no request")
+			}
+			if err := checkLiteral(segment, m); err != nil {
 				return nil, err
 			}
 			p = append(p, part{text: segment})
@@ -64,15 +67,9 @@ func parsePattern(s string, m PathCheck) (pattern, error) {
 }
 
 // checkLiteral says why no request can have this segment. Paths in the file are written decoded.
-func checkLiteral(segment string, last bool, m PathCheck) error {
+func checkLiteral(segment string, m PathCheck) error {
 	if strings.Contains(segment, "{") {
 		return fmt.Errorf("%q mixes a wildcard with text: a wildcard is a whole segment", segment)
-	}
-	if segment == "" {
-		if !last {
-			return errors.New("an empty segment matches no request")
-		}
-		return nil
 	}
 	if path, ok := m.canonical("", "/"+escape(segment)); ok && path == "/"+segment {
 		return nil

@@ -80,7 +80,7 @@ type policy struct {
 }
 
 // reads reports whether the policy looks at a place at all.
-func (p *policy) reads(c place) bool { return p.takes&c.takes != 0 }
+func (p *policy) reads(c *place) bool { return p.takes&c.takes != 0 }
 
 // permits reports whether the policy takes an environment.
 func (p *policy) permits(environment int) bool {

@@ -153,16 +153,6 @@ func (p Profile) header(s source) string {
 	return ""
 }
 
-// responseHeader returns the name of the response header with a symbolic name.
-func (p Profile) responseHeader(symbol string) string {
-	for _, h := range p.headers {
-		if h.symbol == symbol {
-			return h.header
-		}
-	}
-	return ""
-}
-
 // reply is what a refused client gets, whatever the request: constant per class (R-RESP-7).
 type reply struct {
 	status  int

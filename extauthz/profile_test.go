@@ -162,7 +162,8 @@ func TestNamesThatCannotBeAreRefused(t *testing.T) { // R-SPOOF-6
 		want    []string
 	}{
 		{
-			"default", map[string]string{"account_id": "x-a", "": "x-b", "owner_identity": "x-c"},
+			"default",
+			map[string]string{"account_id": "x-a", "": "x-b", "owner_identity": "x-c"},
 			[]string{
 				"headers.: profile default has no header of that name; use one of tenant_id, environment, api_key_id, on_behalf_of, user_id, permissions, api_key, request_id, rate_limit_limit, rate_limit_remaining, rate_limit_reset",
 				"headers.account_id: profile default has no header of that name; use one of tenant_id, environment, api_key_id, on_behalf_of, user_id, permissions, api_key, request_id, rate_limit_limit, rate_limit_remaining, rate_limit_reset",

@@ -2,9 +2,9 @@ package extauthz
 
 // Challenges of a 401.
 const (
-	challengeBearer        = `Bearer realm="postern"`
-	challengeBearerRefused = `Bearer realm="postern", error="invalid_token"`
-	challengeKey           = `ApiKey realm="postern"`
+	plainChallenge   = `Bearer realm="postern"`
+	refusedChallenge = `Bearer realm="postern", error="invalid_token"`
+	keyChallenge     = `ApiKey realm="postern"`
 )
 
 // responseHeaders are those that every profile has, under these names unless the file says otherwise.
@@ -19,8 +19,8 @@ func responseHeaders() []rename {
 
 // defaultProfile is for teams without an API to be compatible with.
 func defaultProfile() Profile {
-	missing := []string{challengeBearer, challengeKey}
-	refused := []string{challengeBearerRefused, challengeKey}
+	missing := []string{plainChallenge, keyChallenge}
+	refused := []string{refusedChallenge, keyChallenge}
 	return Profile{
 		name: "default",
 		places: []place{
@@ -77,8 +77,8 @@ func mka1Profile() Profile {
 		wordings: []wording{
 			{class: ClassBadRequest, message: "Bad request"},
 			{class: ClassEndUserInvalid, message: "Invalid X-On-Behalf-Of"},
-			{class: ClassCredentialMissing, message: "Unauthorized", challenges: []string{challengeBearer}},
-			{class: ClassCredentialRefused, message: "Unauthorized", challenges: []string{challengeBearerRefused}},
+			{class: ClassCredentialMissing, message: "Unauthorized", challenges: []string{plainChallenge}},
+			{class: ClassCredentialRefused, message: "Unauthorized", challenges: []string{refusedChallenge}},
 			{class: ClassForbidden, message: "Forbidden"},
 			{class: ClassRateLimited, message: "Rate limit exceeded"},
 			{class: ClassQuotaExhausted, message: "Usage limit exceeded"},
@@ -90,7 +90,7 @@ func mka1Profile() Profile {
 
 // mlmProfile is a multi-tenant API with keys in a header of their own, each of them of one environment.
 func mlmProfile() Profile {
-	key, token := []string{challengeKey}, []string{challengeBearer}
+	key, token := []string{keyChallenge}, []string{plainChallenge}
 	return Profile{
 		name: "mlm",
 		places: []place{

@@ -23,7 +23,7 @@ func (p Profile) WithHeaders(names map[string]string) (Profile, error) {
 			found.add(at, "use one of "+strings.Join(p.symbols(), ", "), "profile %s has no header of that name", p.name)
 		case !isName(header) || len(header) >= maxNameLength:
 			found.add(at, "use letters, digits and hyphens, fewer than 64", "%q is not the name of a header", names[symbol])
-		case isReserved(header) && !(symbol == "request_id" && header == *target):
+		case isReserved(header) && (symbol != "request_id" || header != *target):
 			found.add(at, "choose another name", "%q has a meaning of its own", names[symbol])
 		default:
 			*target = header
