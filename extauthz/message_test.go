@@ -1,10 +1,12 @@
 package extauthz
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -39,19 +41,21 @@ func line(name, raw string) []byte { return sub(13, sub(1, cat(str(1, name), str
 // httpFields is a CheckRequest with these fields of attributes.request.http.
 func httpFields(fields ...[]byte) []byte { return sub(1, sub(4, sub(2, cat(fields...)))) }
 
-// The two shapes of headers.
-type shape string
+// Shape is one of the two shapes of headers.
+type Shape string
 
+// The shapes, by the field that holds the headers.
 const (
-	shapeList shape = "header_map"
-	shapeMap  shape = "headers"
+	ShapeList Shape = "header_map"
+	ShapeMap  Shape = "headers"
 )
 
-func shapes() []shape { return []shape{shapeList, shapeMap} }
+// Shapes returns both.
+func Shapes() []Shape { return []Shape{ShapeList, ShapeMap} }
 
-// sample is the CheckRequest for a browser's request with a key, 23 headers, as Envoy sends it. Further headers replace
+// Sample is the CheckRequest for a browser's request with a key, 23 headers, as Envoy sends it. Further headers replace
 // those of the same name.
-func sample(tb testing.TB, s shape, key string, further ...Header) []byte {
+func Sample(tb testing.TB, s Shape, key string, further ...Header) []byte {
 	tb.Helper()
 	headers := []Header{
 		{":method", "GET"},
@@ -87,7 +91,7 @@ func sample(tb testing.TB, s shape, key string, further ...Header) []byte {
 		Protocol: "HTTP/2", Size: -1,
 	}
 	for _, h := range headers {
-		if s == shapeMap {
+		if s == ShapeMap {
 			if http.Headers == nil {
 				http.Headers = map[string]string{}
 			}
@@ -118,6 +122,13 @@ func peer(address string) *authv3.AttributeContext_Peer {
 	return &authv3.AttributeContext_Peer{Address: &corev3.Address{Address: &corev3.Address_SocketAddress{
 		SocketAddress: &corev3.SocketAddress{Address: address, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: 51234}},
 	}}}
+}
+
+// Answer is the reply to a CheckRequest, as bytes.
+func (s *Service) Answer(ctx context.Context, message []byte) []byte {
+	b := s.answer(ctx, message, time.Now())
+	defer b.Free()
+	return slices.Clone(b.ReadOnlyData())
 }
 
 // readFields are the fields of a CheckRequest that scan reads, message by message, each as name=number:type. Values of

@@ -171,8 +171,8 @@ func TestScanOfManyNames(t *testing.T) {
 
 func TestScanAllocatesNothing(t *testing.T) {
 	room := make([]Header, 0, headerRoom)
-	for _, shape := range shapes() {
-		message := sample(t, shape, "live_key")
+	for _, shape := range Shapes() {
+		message := Sample(t, shape, "live_key")
 		if n := testing.AllocsPerRun(1000, func() {
 			if _, err := scan(message, room); err != nil {
 				t.Fatal(err)
@@ -192,8 +192,8 @@ func TestScanReadsLikeTheDecoder(t *testing.T) {
 }
 
 func FuzzScan(f *testing.F) {
-	for _, shape := range shapes() {
-		f.Add(sample(f, shape, "live_key"))
+	for _, shape := range Shapes() {
+		f.Add(Sample(f, shape, "live_key"))
 	}
 	for seed := range 200 {
 		f.Add(rapid.Custom(drawCheckRequest).Example(seed))
@@ -308,8 +308,8 @@ func plain(v protoreflect.Value) string {
 
 func BenchmarkScan(b *testing.B) {
 	room := make([]Header, 0, headerRoom)
-	for _, shape := range shapes() {
-		message := sample(b, shape, "live_0123456789ab0123456789abcdef0123456789abcdef012345")
+	for _, shape := range Shapes() {
+		message := Sample(b, shape, "live_0123456789ab0123456789abcdef0123456789abcdef012345")
 		b.Run(string(shape), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -1,0 +1,284 @@
+package extauthz
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/metadata"
+)
+
+// ServiceOptions are what [NewService] needs. Authorizer and Log must be set.
+type ServiceOptions struct {
+	Authorizer *Authorizer
+
+	// SharedSecret is what every caller has to send as the metadata x-postern-secret. Empty: a caller needs none.
+	SharedSecret []byte
+
+	TLS *tls.Config // of the listener; nil: plaintext
+
+	// MaxInFlight is how many checks may be worked on at once; one more is denied as overloaded. 0: 4096.
+	MaxInFlight int
+
+	Log       *slog.Logger
+	Decisions DecisionLog // which decisions are logged; "": [LogDenied]
+}
+
+// What the listener takes. A check has about a kilobyte; 60 KiB of headers is Envoy's own limit for what it repeats there.
+const (
+	maxMessage        = 256 << 10
+	maxMetadata       = 64 << 10
+	maxStreams        = 1024    // of a connection: as many as Envoy opens before it has seen our settings
+	streamWorkers     = 32      // goroutines with a stack that has grown already
+	staticWindow      = 1 << 20 // estimating the window costs frames
+	connectionTimeout = 10 * time.Second
+	defaultInFlight   = 4096
+)
+
+const (
+	authorizationService = "envoy.service.auth.v3.Authorization"
+	secretMetadata       = "x-postern-secret"
+)
+
+// Service answers Envoy's checks over gRPC, and gRPC's health checks beside them.
+//
+// Each Check gets a CheckResponse: what goes wrong is a denial with 503. An error of the call would let the request pass
+// wherever Envoy is told to fail open.
+type Service struct {
+	authorizer  atomic.Pointer[Authorizer]
+	secret      *[sha256.Size]byte // hash of the shared secret; nil: none
+	maxInFlight int64
+	inFlight    atomic.Int64
+	log         *decisionLog
+	rooms       sync.Pool // of *[headerRoom]Header
+	replies     bufferPool
+
+	server *grpc.Server
+	health *health.Server
+	drain  context.CancelFunc // ends the streams
+}
+
+// NewService returns a Service that is not ready yet. It must be drained in the end, even if it never served.
+func NewService(o ServiceOptions) *Service {
+	s := &Service{maxInFlight: int64(o.MaxInFlight), log: newDecisionLog(o.Log, o.Decisions), health: health.NewServer()}
+	s.authorizer.Store(o.Authorizer)
+	if len(o.SharedSecret) > 0 {
+		sum := sha256.Sum256(o.SharedSecret)
+		s.secret = &sum
+	}
+	if s.maxInFlight == 0 {
+		s.maxInFlight = defaultInFlight
+	}
+	s.rooms.New = func() any { return new([headerRoom]Header) }
+	draining, drain := context.WithCancel(context.Background())
+	s.drain = drain
+
+	options := []grpc.ServerOption{
+		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2(proto.Name)}),
+		grpc.StreamInterceptor(endWith(draining)),
+		grpc.NumStreamWorkers(streamWorkers),
+		grpc.StaticStreamWindowSize(staticWindow),
+		grpc.StaticConnWindowSize(staticWindow),
+		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.MaxHeaderListSize(maxMetadata),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.ConnectionTimeout(connectionTimeout),
+		grpc.WaitForHandlers(true),
+		// Envoy's keepalive pings too often for the default, which would answer them with GOAWAY.
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+	}
+	if o.TLS != nil {
+		options = append(options, grpc.Creds(credentials.NewTLS(o.TLS)))
+	}
+	s.server = grpc.NewServer(options...)
+	s.server.RegisterService(&grpc.ServiceDesc{
+		ServiceName: authorizationService,
+		HandlerType: (*any)(nil),
+		Methods:     []grpc.MethodDesc{{MethodName: "Check", Handler: checkHandler}},
+	}, s)
+	s.health.SetServingStatus(authorizationService, healthpb.HealthCheckResponse_NOT_SERVING)
+	s.Unready()
+	healthpb.RegisterHealthServer(s.server, s.health)
+	return s
+}
+
+// Swap makes a decide from the next check on; those begun go on with its predecessor.
+func (s *Service) Swap(a *Authorizer) { s.authorizer.Store(a) }
+
+// Ready makes health checks answer SERVING, for "" and for Envoy's Authorization service. Checks are answered either way.
+func (s *Service) Ready() { s.health.Resume() }
+
+// Unready makes health checks answer NOT_SERVING: callers should go elsewhere.
+func (s *Service) Unready() { s.health.Shutdown() }
+
+// Serve answers on l until Drain is called, which makes it return nil. It closes l.
+func (s *Service) Serve(l net.Listener) error {
+	if err := s.server.Serve(l); err != nil {
+		return fmt.Errorf("serving checks on %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+// Drain stops: no further connection, and an end to every stream of health; checks in flight are answered, until ctx ends,
+// whose error is then returned. The Service cannot be used again.
+func (s *Service) Drain(ctx context.Context) error {
+	s.Unready()
+	s.drain()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.server.GracefulStop()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		s.server.Stop()
+		<-done
+		return ctx.Err()
+	}
+}
+
+func checkHandler(s any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+	return s.(*Service).check(ctx, decode)
+}
+
+// check is where a request enters, and where the clock is read for it.
+func (s *Service) check(ctx context.Context, decode func(any) error) (mem.Buffer, error) {
+	now := time.Now()
+	var message mem.Buffer
+	if err := decode(&message); err != nil {
+		return nil, err // the call broke; there is nobody to answer
+	}
+	defer message.Free()
+	return s.answer(ctx, message.ReadOnlyData(), now), nil
+}
+
+// answer returns the CheckResponse to message, whatever happens.
+func (s *Service) answer(ctx context.Context, message []byte, now time.Time) (response mem.Buffer) {
+	a := s.authorizer.Load()
+	room := s.rooms.Get().(*[headerRoom]Header)
+	defer func() {
+		clear(room[:])
+		s.rooms.Put(room)
+		if v := recover(); v != nil {
+			s.log.panicked(v, now)
+			response = s.reply(a, &Decision{reason: ReasonPanic}, &Request{}, nil, now)
+		}
+	}()
+	r, d, err := s.decide(ctx, a, message, room[:0], now)
+	return s.reply(a, &d, &r, err, now)
+}
+
+// decide decides, unless the question is not to be answered, cannot be read, or comes too late. The error says more than
+// the decision, for the log.
+func (s *Service) decide(ctx context.Context, a *Authorizer, message []byte, room []Header, now time.Time) (Request, Decision, error) {
+	if !s.admits(ctx) {
+		return Request{}, Decision{reason: ReasonCallerRefused}, nil
+	}
+	r, err := scan(message, room)
+	if err != nil {
+		return Request{}, Decision{reason: ReasonRequestUnreadable}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return r, Decision{reason: ReasonDeadline}, err
+	}
+	defer s.inFlight.Add(-1)
+	if s.inFlight.Add(1) > s.maxInFlight {
+		return r, Decision{reason: ReasonOverloaded}, nil
+	}
+	return r, a.Authorize(ctx, &r, now), nil
+}
+
+// admits reports whether the caller may ask at all (R-GRPC-1).
+func (s *Service) admits(ctx context.Context) bool {
+	if s.secret == nil {
+		return true
+	}
+	sent := metadata.ValueFromIncomingContext(ctx, secretMetadata)
+	if len(sent) != 1 {
+		return false
+	}
+	sum := sha256.Sum256([]byte(sent[0]))
+	return subtle.ConstantTimeCompare(sum[:], s.secret[:]) == 1
+}
+
+// reply says d, and counts and logs that it was said.
+func (s *Service) reply(a *Authorizer, d *Decision, r *Request, err error, now time.Time) mem.Buffer {
+	b := s.replies.Get(replySize)
+	*b = a.appendResponse((*b)[:0], d, r)
+	a.Count(d, time.Since(now), now)
+	s.log.decided(d, r, err, now)
+	return mem.NewBuffer(b, &s.replies)
+}
+
+// codec passes the bytes of checks as they are, and protobuf messages, which are those of health, as ever.
+type codec struct{ encoding.CodecV2 }
+
+func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
+	if message, ok := v.(*mem.Buffer); ok {
+		*message = data.MaterializeToBuffer(mem.DefaultBufferPool()) // a copy only where it came in pieces
+		return nil
+	}
+	return c.CodecV2.Unmarshal(data, v)
+}
+
+func (c codec) Marshal(v any) (mem.BufferSlice, error) {
+	if message, ok := v.(mem.Buffer); ok {
+		return mem.BufferSlice{message}, nil
+	}
+	return c.CodecV2.Marshal(v)
+}
+
+// replySize is the room for a reply: more than nearly all of them need. From grpc-go's threshold for pooling on.
+const replySize = 4 << 10
+
+// bufferPool is a mem.BufferPool for replies that does not overwrite them with zeros first.
+type bufferPool struct{ sync.Pool }
+
+func (p *bufferPool) Get(size int) *[]byte {
+	if b, ok := p.Pool.Get().(*[]byte); ok {
+		return b
+	}
+	b := make([]byte, 0, size)
+	return &b
+}
+
+func (p *bufferPool) Put(b *[]byte) {
+	if cap(*b) <= 4*replySize {
+		p.Pool.Put(b)
+	}
+}
+
+// endWith ends streams when ctx ends. They would last as long as their callers want, and a drain with them.
+func endWith(ctx context.Context) grpc.StreamServerInterceptor {
+	return func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+		until, cancel := context.WithCancel(stream.Context())
+		defer cancel()
+		defer context.AfterFunc(ctx, cancel)()
+		return handle(srv, endingStream{stream, func() context.Context { return until }})
+	}
+}
+
+type endingStream struct {
+	grpc.ServerStream
+	context func() context.Context
+}
+
+// Context returns the context of the stream.
+func (s endingStream) Context() context.Context { return s.context() }

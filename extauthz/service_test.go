@@ -1,0 +1,511 @@
+package extauthz_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http/httptest"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/postern-auth/postern/extauthz"
+	"github.com/postern-auth/postern/keystore"
+)
+
+const (
+	authorization = "envoy.service.auth.v3.Authorization"
+	checkMethod   = "/" + authorization + "/Check"
+)
+
+// served is a Service that answers, and a client of it.
+type served struct {
+	*extauthz.Service
+	*grpc.ClientConn
+	log *lockedBuffer
+}
+
+// serve serves g as change says, in memory.
+func serve(t testing.TB, g *gate, change func(*extauthz.ServiceOptions)) *served {
+	t.Helper()
+	l := bufconn.Listen(1 << 20)
+	return serveOn(t, g, change, l, insecure.NewCredentials(), func(context.Context, string) (net.Conn, error) { return l.Dial() })
+}
+
+func serveOn(t testing.TB, g *gate, change func(*extauthz.ServiceOptions), l net.Listener, c credentials.TransportCredentials,
+	dial func(context.Context, string) (net.Conn, error),
+) *served {
+	t.Helper()
+	log := &lockedBuffer{}
+	o := extauthz.ServiceOptions{Authorizer: g.Authorizer, Log: slog.New(slog.NewJSONHandler(log, nil))}
+	if change != nil {
+		change(&o)
+	}
+	s := extauthz.NewService(o)
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(l) }()
+	conn, err := grpc.NewClient("passthrough:postern", grpc.WithTransportCredentials(c), grpc.WithContextDialer(dial))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := errors.Join(conn.Close(), s.Drain(ctx), <-ended); err != nil {
+			t.Errorf("ending the service: %v", err)
+		}
+	})
+	return &served{s, conn, log}
+}
+
+// check sends one CheckRequest, and reads the reply as Envoy does.
+func (s *served) check(t testing.TB, ctx context.Context, message []byte) *authv3.CheckResponse {
+	t.Helper()
+	reply, err := s.send(ctx, message)
+	if err != nil {
+		t.Fatalf("Check: %v", err)
+	}
+	return reply
+}
+
+func (s *served) send(ctx context.Context, message []byte) (*authv3.CheckResponse, error) {
+	var reply []byte
+	if err := s.Invoke(ctx, checkMethod, message, &reply, grpc.ForceCodecV2(bytesCodec{})); err != nil {
+		return nil, err
+	}
+	var r authv3.CheckResponse
+	return &r, proto.Unmarshal(reply, &r)
+}
+
+// bytesCodec sends and receives bytes as they are.
+type bytesCodec struct{}
+
+func (bytesCodec) Marshal(v any) (mem.BufferSlice, error) {
+	return mem.BufferSlice{mem.SliceBuffer(v.([]byte))}, nil
+}
+
+func (bytesCodec) Unmarshal(data mem.BufferSlice, v any) error {
+	*v.(*[]byte) = data.Materialize()
+	return nil
+}
+
+func (bytesCodec) Name() string { return "proto" }
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// reasonOf is the reason in a reply, "allowed" and the like where it allows. It must be a reply of either kind.
+func reasonOf(t testing.TB, r *authv3.CheckResponse) string {
+	t.Helper()
+	reason := r.GetDynamicMetadata().GetFields()["reason"].GetStringValue()
+	if r.GetStatus() == nil || (r.GetStatus().GetCode() == 0) != (r.GetOkResponse() != nil) || reason == "" {
+		t.Fatalf("reply %v is neither an allow nor a denial", r)
+	}
+	return reason
+}
+
+// denied expects a denial with 503 for a reason (R-RESP-6).
+func unavailable(t testing.TB, r *authv3.CheckResponse, reason extauthz.Reason) {
+	t.Helper()
+	denial := r.GetDeniedResponse()
+	if got := reasonOf(t, r); got != reason.String() || denial.GetStatus().GetCode() != 503 || r.GetStatus().GetCode() != 7 {
+		t.Errorf("reply %v, want a denial with 503 for %v", r, reason)
+	}
+	for _, h := range denial.GetHeaders() {
+		if h.GetHeader().GetKey() == "retry-after" && h.GetHeader().GetValue() == "1" {
+			return
+		}
+	}
+	t.Errorf("reply %v has no retry-after", r)
+}
+
+func TestServiceAnswersInBothShapes(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, options(t))
+	id, key := g.create(keystore.KeySpec{Permissions: []string{"note:read"}})
+	path := filepath.Join(t.TempDir(), "authz.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serveOn(t, g, nil, l, insecure.NewCredentials(), func(ctx context.Context, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	})
+	for _, shape := range extauthz.Shapes() {
+		reply := s.check(t, t.Context(), extauthz.Sample(t, shape, key))
+		if reasonOf(t, reply) != "allowed" || reply.GetDynamicMetadata().GetFields()["key_id"].GetStringValue() != id {
+			t.Errorf("%s: %v, want key %s allowed", shape, reply, id)
+		}
+		set := map[string]string{}
+		for _, h := range reply.GetOkResponse().GetHeaders() {
+			set[h.GetHeader().GetKey()] = h.GetHeader().GetValue()
+		}
+		if set["x-on-behalf-of"] != "user-4711" || set["x-tenant-id"] != "acme" || set["x-permissions"] != "note:read" {
+			t.Errorf("%s: sets %v", shape, set)
+		}
+		reply = s.check(t, t.Context(), extauthz.Sample(t, shape, key+"x"))
+		if reasonOf(t, reply) != "key_unknown" || reply.GetDeniedResponse().GetStatus().GetCode() != 401 {
+			t.Errorf("%s: %v, want a wrong key refused", shape, reply)
+		}
+	}
+	// What protobuf's own types send is the same.
+	var request authv3.CheckRequest
+	if err := proto.Unmarshal(extauthz.Sample(t, extauthz.ShapeMap, key), &request); err != nil {
+		t.Fatal(err)
+	}
+	reply, err := authv3.NewAuthorizationClient(s).Check(t.Context(), &request)
+	if err != nil || reasonOf(t, reply) != "allowed" {
+		t.Errorf("Check = %v, %v, want allowed", reply, err)
+	}
+}
+
+// R-RESP-6, R-RESP-1: each fault is a denial with 503, counted, and never an error of the call.
+func TestFaultsAreDenials(t *testing.T) {
+	t.Parallel()
+	broken := newGate(t, options(t))
+	key := broken.key(keystore.KeySpec{})
+	if err := broken.keys.Close(); err != nil {
+		t.Fatal(err)
+	}
+	panicking, registry := counted(t, options(t))
+	panicking = panicking.with(func(o *extauthz.Options) { o.Keys = nil })
+	message := extauthz.Sample(t, extauthz.ShapeList, key)
+	for _, test := range []struct {
+		name    string
+		gate    *gate
+		message []byte
+		want    extauthz.Reason
+	}{
+		{"a closed store", broken, message, extauthz.ReasonStore},
+		{"a panic", panicking, message, extauthz.ReasonPanic},
+		{"a second panic", panicking, message, extauthz.ReasonPanic},
+		{"no bytes", broken, nil, extauthz.ReasonRequestUnreadable},
+		{"bytes that are no message", broken, []byte("\xff\xff"), extauthz.ReasonRequestUnreadable},
+		{"nil attributes", broken, marshal(t, &authv3.CheckRequest{}), extauthz.ReasonRequestUnreadable},
+		{"a nil request", broken, marshal(t, &authv3.CheckRequest{Attributes: &authv3.AttributeContext{}}), extauthz.ReasonRequestUnreadable},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := serve(t, test.gate, nil)
+			unavailable(t, s.check(t, t.Context(), test.message), test.want)
+			if !strings.Contains(s.log.String(), test.want.String()) || strings.Contains(s.log.String(), key) {
+				t.Errorf("log %q, want %v and no key", s.log, test.want)
+			}
+		})
+	}
+	if got, _ := counts(t, registry); got["decisions_total panic deny"] != 2 {
+		t.Errorf("counted %v, want 2 panics", got)
+	}
+}
+
+func marshal(t testing.TB, m proto.Message) []byte {
+	t.Helper()
+	b, err := proto.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestCallsThatAreOverAreNotDecided(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, options(t))
+	s := serve(t, g, nil)
+	message := extauthz.Sample(t, extauthz.ShapeList, g.key(keystore.KeySpec{}))
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	passed, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	for _, ctx := range []context.Context{cancelled, passed} {
+		var reply authv3.CheckResponse
+		if err := proto.Unmarshal(s.Answer(ctx, message), &reply); err != nil {
+			t.Fatal(err)
+		}
+		unavailable(t, &reply, extauthz.ReasonDeadline)
+	}
+}
+
+// stuckCache makes the reading of a record last until it is released.
+type stuckCache struct{ released chan struct{} }
+
+func (c stuckCache) Get(uint64) (*keystore.Cached, bool) { return nil, false }
+
+func (c stuckCache) Set(uint64, *keystore.Cached, int64) { <-c.released }
+
+// R-RESP-6, R-PROC-2: while the store is stuck, checks are answered before their deadline, and those that are too many at once.
+func TestSlowStore(t *testing.T) {
+	t.Parallel()
+	cache := stuckCache{make(chan struct{})}
+	g := newGateWith(t, options(t), cache)
+	t.Cleanup(func() { close(cache.released) })
+	s := serve(t, g, func(o *extauthz.ServiceOptions) { o.MaxInFlight = 10 })
+	message := extauthz.Sample(t, extauthz.ShapeList, g.key(keystore.KeySpec{}))
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	var answers [1000]*authv3.CheckResponse
+	var wait sync.WaitGroup
+	for i := range answers {
+		wait.Go(func() {
+			var err error
+			if answers[i], err = s.send(ctx, message); err != nil {
+				t.Errorf("check %d: %v", i, err)
+			}
+		})
+	}
+	wait.Wait()
+	got := map[string]int{}
+	for _, a := range answers {
+		got[reasonOf(t, a)]++
+	}
+	if ctx.Err() != nil || got["deadline"] < 1 || got["deadline"] > 10 || got["deadline"]+got["overloaded"] != len(answers) {
+		t.Errorf("answers %v, %v; want ten for the deadline and the others as overloaded, before it", got, ctx.Err())
+	}
+}
+
+// R-PROC-2: 1000 requests with 60 KiB of headers at once are answered, in bounded memory.
+func TestManyLargeRequestsAtOnce(t *testing.T) {
+	g := newGate(t, options(t))
+	s := serve(t, g, nil)
+	key := g.key(keystore.KeySpec{})
+	var large []extauthz.Header
+	for i := range 15 {
+		large = append(large, extauthz.Header{Name: fmt.Sprint("x-large-", i), Value: strings.Repeat("v", 4<<10)})
+	}
+	message := extauthz.Sample(t, extauthz.ShapeList, key, large...)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	var wait sync.WaitGroup
+	for range 1000 {
+		wait.Go(func() {
+			reply, err := s.send(t.Context(), message)
+			if err != nil || reply.GetOkResponse() == nil {
+				t.Errorf("Check = %v, %v, want allowed", reply, err)
+			}
+		})
+	}
+	wait.Wait()
+	runtime.ReadMemStats(&after)
+	// The messages alone are 60 MiB on each side of the connection.
+	if grown := (after.HeapSys - before.HeapSys) >> 20; grown > 400 {
+		t.Errorf("the heap grew by %d MiB", grown)
+	}
+}
+
+func TestTooLargeMessagesAreErrors(t *testing.T) {
+	t.Parallel()
+	s := serve(t, newGate(t, options(t)), nil)
+	if _, err := s.send(t.Context(), make([]byte, 256<<10+1)); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("Check of 256 KiB and a byte: %v, want ResourceExhausted", err)
+	}
+	unavailable(t, s.check(t, t.Context(), make([]byte, 256<<10)), extauthz.ReasonRequestUnreadable)
+}
+
+// R-GRPC-1: whoever does not know the secret learns nothing.
+func TestSharedSecret(t *testing.T) {
+	t.Parallel()
+	g, registry := counted(t, options(t))
+	s := serve(t, g, func(o *extauthz.ServiceOptions) { o.SharedSecret = []byte("s3cret") })
+	message := extauthz.Sample(t, extauthz.ShapeList, g.key(keystore.KeySpec{}))
+	for _, sent := range [][]string{nil, {""}, {"s3cre"}, {"s3crett"}, {"S3CRET"}, {"s3cret", "s3cret"}} {
+		ctx := t.Context()
+		for _, secret := range sent {
+			ctx = metadata.AppendToOutgoingContext(ctx, "x-postern-secret", secret)
+		}
+		unavailable(t, s.check(t, ctx, message), extauthz.ReasonCallerRefused)
+	}
+	if got, _ := counts(t, registry); got["decisions_total caller_refused deny"] != 6 {
+		t.Errorf("counted %v, want 6 callers refused", got)
+	}
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "x-postern-secret", "s3cret")
+	if got := reasonOf(t, s.check(t, ctx, message)); got != "allowed" {
+		t.Errorf("with the secret: %s, want allowed", got)
+	}
+	if strings.Contains(s.log.String(), "s3cre") {
+		t.Errorf("the log has the secret: %s", s.log)
+	}
+}
+
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	s := serve(t, newGate(t, options(t)), nil)
+	client := healthpb.NewHealthClient(s)
+	expect := func(want healthpb.HealthCheckResponse_ServingStatus) {
+		t.Helper()
+		for _, service := range []string{"", authorization} {
+			got, err := client.Check(t.Context(), &healthpb.HealthCheckRequest{Service: service})
+			if err != nil || got.GetStatus() != want {
+				t.Errorf("health of %q: %v, %v, want %v", service, got, err, want)
+			}
+		}
+	}
+	watch, err := client.Watch(t.Context(), &healthpb.HealthCheckRequest{Service: authorization})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := func(want healthpb.HealthCheckResponse_ServingStatus) {
+		t.Helper()
+		if got, err := watch.Recv(); err != nil || got.GetStatus() != want {
+			t.Errorf("watched health: %v, %v, want %v", got, err, want)
+		}
+	}
+	expect(healthpb.HealthCheckResponse_NOT_SERVING)
+	seen(healthpb.HealthCheckResponse_NOT_SERVING)
+	s.Ready()
+	expect(healthpb.HealthCheckResponse_SERVING)
+	seen(healthpb.HealthCheckResponse_SERVING)
+	s.Unready()
+	expect(healthpb.HealthCheckResponse_NOT_SERVING)
+	seen(healthpb.HealthCheckResponse_NOT_SERVING)
+	s.Ready()
+	seen(healthpb.HealthCheckResponse_SERVING)
+	if _, err := client.Check(t.Context(), &healthpb.HealthCheckRequest{Service: "other"}); status.Code(err) != codes.NotFound {
+		t.Errorf("health of another service: %v, want NotFound", err)
+	}
+	// A drain ends the watch; otherwise it would wait for ever.
+	if err := s.Drain(t.Context()); err != nil {
+		t.Errorf("Drain: %v", err)
+	}
+	for err = nil; err == nil; {
+		_, err = watch.Recv()
+	}
+}
+
+func TestDrainAnswersWhatIsInFlight(t *testing.T) {
+	t.Parallel()
+	cache := stuckCache{make(chan struct{})}
+	g := newGateWith(t, options(t), cache)
+	s := serve(t, g, nil)
+	message := extauthz.Sample(t, extauthz.ShapeList, g.key(keystore.KeySpec{}))
+	answered := make(chan string, 1)
+	begun := make(chan struct{})
+	go func() {
+		close(begun)
+		answered <- reasonOf(t, s.check(t, t.Context(), message))
+	}()
+	<-begun
+	time.Sleep(50 * time.Millisecond) // until the check waits for the store
+	time.AfterFunc(50*time.Millisecond, func() { close(cache.released) })
+	if err := s.Drain(t.Context()); err != nil {
+		t.Errorf("Drain: %v", err)
+	}
+	if got := <-answered; got != "allowed" {
+		t.Errorf("the check in flight: %s, want allowed", got)
+	}
+}
+
+func TestDrainHasAnEnd(t *testing.T) {
+	t.Parallel()
+	cache := stuckCache{make(chan struct{})}
+	g := newGateWith(t, options(t), cache)
+	t.Cleanup(func() { close(cache.released) })
+	s := serve(t, g, nil)
+	message := extauthz.Sample(t, extauthz.ShapeList, g.key(keystore.KeySpec{}))
+	ended := make(chan error, 1)
+	go func() {
+		_, err := s.send(t.Context(), message)
+		ended <- err
+	}()
+	time.Sleep(50 * time.Millisecond) // until the check waits for the store
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := s.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Drain: %v, want its deadline", err)
+	}
+	if err := <-ended; err == nil {
+		t.Error("the check that was cut off has an answer")
+	}
+}
+
+func TestSwapTakesEffectOnTheNextCheck(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, options(t))
+	s := serve(t, g, nil)
+	message := extauthz.Sample(t, extauthz.ShapeList, g.key(keystore.KeySpec{}))
+	if got := reasonOf(t, s.check(t, t.Context(), message)); got != "allowed" {
+		t.Errorf("at first: %s, want allowed", got)
+	}
+	s.Swap(g.with(func(o *extauthz.Options) { o.Default.Permissions = []string{"a:b"} }).Authorizer)
+	if got := reasonOf(t, s.check(t, t.Context(), message)); got != "permission_missing" {
+		t.Errorf("after the swap: %s, want permission_missing", got)
+	}
+}
+
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	authority := httptest.NewTLSServer(nil) // for its certificate
+	defer authority.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(authority.Certificate())
+	l := bufconn.Listen(1 << 20)
+	g := newGate(t, options(t))
+	s := serveOn(t, g, func(o *extauthz.ServiceOptions) {
+		o.TLS = &tls.Config{Certificates: authority.TLS.Certificates, MinVersion: tls.VersionTLS13}
+	}, l, credentials.NewTLS(&tls.Config{RootCAs: roots, ServerName: "example.com", MinVersion: tls.VersionTLS13}),
+		func(context.Context, string) (net.Conn, error) { return l.Dial() })
+	if got := reasonOf(t, s.check(t, t.Context(), extauthz.Sample(t, extauthz.ShapeList, "x"))); got != "key_unknown" {
+		t.Errorf("over TLS: %s, want key_unknown", got)
+	}
+}
+
+// No bytes are allowed without the key, and none are left without an answer.
+func FuzzCheck(f *testing.F) {
+	g := newGate(f, options(f))
+	id, key := g.create(keystore.KeySpec{})
+	s := serve(f, g, logging(extauthz.LogNone))
+	placeholder := strings.Repeat("K", len(key)) // the key differs from run to run, a corpus does not
+	for _, shape := range extauthz.Shapes() {
+		f.Add(extauthz.Sample(f, shape, placeholder))
+		f.Add(extauthz.Sample(f, shape, placeholder, extauthz.Header{Name: "x-api-key", Value: placeholder}))
+	}
+	f.Fuzz(func(t *testing.T, message []byte) {
+		sent := bytes.ReplaceAll(message, []byte(placeholder), []byte(key))
+		var reply authv3.CheckResponse
+		if err := proto.Unmarshal(s.Answer(t.Context(), sent), &reply); err != nil {
+			t.Fatal(err)
+		}
+		allowed := reasonOf(t, &reply) == "allowed"
+		proven := reply.GetDynamicMetadata().GetFields()["key_id"].GetStringValue() == id && bytes.Contains(sent, []byte(key))
+		if allowed && !proven || !allowed && reply.GetOkResponse() != nil {
+			t.Fatalf("%x: %v", sent, &reply)
+		}
+		removed := reply.GetOkResponse().GetHeadersToRemove()
+		if allowed && (!slices.Contains(removed, "authorization") || !slices.Contains(removed, "x-api-key")) {
+			t.Fatalf("the upstream gets the credential: removed are %q", removed)
+		}
+	})
+}
