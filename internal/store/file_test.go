@@ -290,15 +290,23 @@ func mountTmpfs(t *testing.T, options string) string {
 	return dir
 }
 
+// goodNotes is how many notes goodFile puts.
+const goodNotes = 400
+
+func goodNote(i uint64) note {
+	name := fmt.Sprintf("%03d", i)
+	return note{Name: name, N: i, Tags: []string{"t" + name[:1]}}
+}
+
 // goodFile returns a database as bytes, without the room behind its pages.
 func goodFile(tb testing.TB) []byte {
 	tb.Helper()
 	path := newPath(tb)
 	db := openDB(tb, store.Options{Path: path})
 	update(tb, db, func(tx *store.Tx) error {
-		for i := range 400 {
-			key := fmt.Sprintf("%03d", i)
-			if err := noteTable().Put(tx, []byte(key), note{Name: key, N: uint64(i), Tags: []string{"t" + key[:1]}}); err != nil {
+		for i := range uint64(goodNotes) {
+			n := goodNote(i)
+			if err := noteTable().Put(tx, []byte(n.Name), n); err != nil {
 				return err
 			}
 		}

@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"regexp"
+	"strings"
 
 	"go.etcd.io/bbolt"
 )
@@ -79,7 +79,7 @@ func NewTable[R any](s Schema[R]) *Table[R] {
 }
 
 func checkName(s string) {
-	if !regexp.MustCompile(`^[a-z0-9_]{1,32}$`).MatchString(s) {
+	if s == "" || len(s) > 32 || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
 		panic(fmt.Sprintf("store: %q does not name a table or index", s))
 	}
 }

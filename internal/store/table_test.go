@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -191,6 +192,7 @@ func TestSchemasThatAreNonePanic(t *testing.T) {
 	for name, spoil := range map[string]func(*store.Schema[uint64]){
 		"no name":             func(s *store.Schema[uint64]) { s.Name = "" },
 		"a colon in its name": func(s *store.Schema[uint64]) { s.Name = "a:b" },
+		"an endless name":     func(s *store.Schema[uint64]) { s.Name = strings.Repeat("x", 33) },
 		"no Encode":           func(s *store.Schema[uint64]) { s.Encode = nil },
 		"no Decode":           func(s *store.Schema[uint64]) { s.Decode = nil },
 		"an unnamed index":    func(s *store.Schema[uint64]) { s.Indexes = []store.Index[uint64]{{}} },

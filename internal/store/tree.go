@@ -20,7 +20,7 @@ const (
 	branchPage   = 0x01
 	leafPage     = 0x02
 	freelistPage = 0x10
-	nestedBucket = 0x01 // a leaf element's flag: the value is the page of a bucket's root, and its sequence
+	nestedBucket = 0x01 // a leaf element's flag: the value is a bucket, page of its root (0: it follows) and sequence
 
 	boltMagic   = 0xED0CDAED
 	boltVersion = 2
@@ -66,7 +66,7 @@ func examine(f *os.File) (m meta, err error) {
 		return meta{}, fmt.Errorf("%w: truncated to %d of at least %d bytes", ErrCorrupt, size, m.pages*pageSize)
 	}
 	t := &tree{file: file, pages: m.pages, owned: make([]uint64, m.pages/64+1)}
-	if err := t.walk(m.root, nil, nil, true); err != nil {
+	if err := t.walk(m.root, nil, nil, ofBuckets); err != nil {
 		return meta{}, err
 	}
 	return m, t.free(m.freelist)
@@ -88,6 +88,14 @@ func unmap(b []byte) error {
 	}
 	return syscall.Munmap(b)
 }
+
+// A bucketKind says what the leaves of a bucket hold: we have one bucket of buckets, and no buckets among records.
+type bucketKind bool
+
+const (
+	ofRecords bucketKind = false
+	ofBuckets bucketKind = true
+)
 
 // A meta is the part of a meta page that matters here.
 type meta struct {
@@ -128,37 +136,56 @@ func newestMeta(file []byte) (newest meta, err error) {
 	return newest, err
 }
 
-// walk owns the page and all below it, whose keys must be in order from key from up to, but without, to (nil: no bound).
-// In the bucket of buckets, it goes on into these.
-func (t *tree) walk(id uint64, from, to []byte, ofBuckets bool) error {
+// walk owns the page and all below it, whose keys must rise from key from up to, but without, to (nil: no bound).
+func (t *tree) walk(id uint64, from, to []byte, in bucketKind) error {
 	p, err := t.own(id, branchPage|leafPage)
 	if err != nil {
 		return err
 	}
+	return t.elements(id, p, from, to, in)
+}
+
+// elements walks what is on the page id, or within it.
+func (t *tree) elements(id uint64, p page, from, to []byte, in bucketKind) error {
 	n := p.count()
-	if n > 0 && (bytes.Compare(p.key(0), from) < 0 || to != nil && bytes.Compare(p.key(n-1), to) >= 0) {
-		return fmt.Errorf("%w: page %d: its keys are out of order", ErrCorrupt, id)
-	}
 	for i := range n {
-		switch {
-		case p.kind() == branchPage:
-			next := to
-			if i+1 < n {
-				next = p.key(i + 1)
-			}
-			err = t.walk(p.child(i), p.key(i), next, ofBuckets)
-		case !ofBuckets:
-			return nil
-		default:
-			if root := p.bucket(i); root != 0 {
-				err = t.walk(root, nil, nil, false)
-			}
+		key, next := p.key(i), to
+		if i+1 < n {
+			next = p.key(i + 1)
+		}
+		if bytes.Compare(key, from) < 0 || next != nil && bytes.Compare(key, next) >= 0 {
+			return fmt.Errorf("%w: page %d: its keys are out of order", ErrCorrupt, id)
+		}
+		var err error
+		if p.kind() == branchPage {
+			err = t.walk(p.child(i), key, next, in)
+		} else {
+			err = t.leaf(id, p, i, in)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// leaf looks at an element of a leaf page: a record, which must lie on the page, or a bucket.
+func (t *tree) leaf(id uint64, p page, i int, in bucketKind) error {
+	value := p.value(i)
+	if isBucket := p.flags(i)&nestedBucket != 0; isBucket != (in == ofBuckets) {
+		return fmt.Errorf("%w: page %d: element %d should not be there", ErrCorrupt, id, i)
+	}
+	if in == ofRecords {
+		return nil
+	}
+	if root := binary.NativeEndian.Uint64(value); root != 0 {
+		return t.walk(root, nil, nil, ofRecords)
+	}
+	inline := page(value[16:]) // behind root and sequence
+	if inline.kind() != leafPage {
+		return fmt.Errorf("%w: page %d: element %d is no bucket", ErrCorrupt, id, i)
+	}
+	return t.elements(id, inline, nil, nil, ofRecords)
 }
 
 // free owns the page of the free list, and the pages in it.
@@ -231,12 +258,10 @@ func (p page) key(i int) []byte {
 
 func (p page) child(i int) uint64 { return binary.NativeEndian.Uint64(p.element(i)[8:]) }
 
-// bucket returns the root of the bucket in a leaf element; 0 if it holds none or has it within itself.
-func (p page) bucket(i int) uint64 {
+func (p page) flags(i int) uint32 { return binary.NativeEndian.Uint32(p.element(i)) }
+
+func (p page) value(i int) []byte {
 	e := p.element(i)
-	if binary.NativeEndian.Uint32(e)&nestedBucket == 0 {
-		return 0
-	}
-	pos, size := binary.NativeEndian.Uint32(e[4:]), binary.NativeEndian.Uint32(e[8:])
-	return binary.NativeEndian.Uint64(e[pos:][size:])
+	pos, keySize, size := binary.NativeEndian.Uint32(e[4:]), binary.NativeEndian.Uint32(e[8:]), binary.NativeEndian.Uint32(e[12:])
+	return e[pos:][keySize:][:size]
 }
