@@ -59,6 +59,8 @@ func TestInvalid(t *testing.T) {
 			"write it like 10.0.0.0/8 or 2001:db8::/32; a single address is a /32 or a /128", "cidrs",
 		},
 
+		"an unknown field of a tenant":    {"/v1/tenants", `{"state":"active"}`, "state: unknown field", "", "state"},
+		"a body of a tenant's action":     {"/v1/tenants/default/suspend", `{"until":null}`, "until: unknown field", "", "until"},
 		"a parameter where there is none": {"/v1/keys?x=1", `{}`, `query: unknown parameter "x"`, "", "query"},
 		"a query that cannot be read":     {"/v1/keys?%zz", `{}`, "query: cannot be read", "", "query"},
 		"a parameter of an action":        {"/v1/keys/x/revoke?wait=1", ``, `query: unknown parameter "wait"`, "", "query"},

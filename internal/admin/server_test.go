@@ -1,0 +1,92 @@
+package admin_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/postern-auth/postern/internal/admin"
+)
+
+// R-ADM-2: a printed key is in one reply; its hash and its secret in none, nor in the log. R-LOG-1.
+func TestASecretIsShownOnce(t *testing.T) {
+	t.Parallel()
+	r := open(t, nil)
+	key := must(r.client().CreateKey(t.Context(), admin.KeyRequest{Metadata: []byte(`{"a":1}`)}))(t)
+	foreign := "foreign-" + strings.Repeat("k", 40)
+	line := `{"id":"imported","hash":"` + hash(foreign) + `"}`
+	var seen strings.Builder
+	for _, request := range []struct{ method, target, body string }{
+		{"POST", "/v1/import?format=sha256", line},
+		{"POST", "/v1/import?format=sha256", strings.Replace(line, `"id":`, `"di":`, 1)},
+		{"POST", "/v1/import?format=sha256", `{"hash":"` + key.Printed + `"}`},
+		{"GET", "/v1/keys", ""},
+		{"GET", "/v1/keys/" + key.ID, ""},
+		{"GET", "/v1/keys/imported", ""},
+		{"POST", "/v1/keys/" + key.ID + "/disable", ""},
+		{"POST", "/v1/keys/" + key.ID + "/enable", ""},
+		{"POST", "/v1/keys/" + key.ID + "/revoke", ""},
+		{"POST", "/v1/keys/" + key.ID + "/enable", ""},
+		{"POST", "/v1/keys", `{"environment":7,"name":"` + key.Printed},
+	} {
+		got := r.send(request.method, request.target, request.body)
+		fmt.Fprintln(&seen, got.Code, got.Header(), got.Body)
+	}
+	seen.WriteString(r.log.String())
+
+	secret := key.Printed[len("live_")+12:]
+	mac := hmac.New(sha256.New, pepper)
+	mac.Write([]byte(key.Printed))
+	sum := mac.Sum(nil)
+	for what, canary := range map[string]string{
+		"the secret": secret, "the hash, in hexadecimal": hex.EncodeToString(sum), "the hash, in base64": base64.StdEncoding.EncodeToString(sum),
+		"the foreign key": foreign, "its hash": hash(foreign),
+	} {
+		for i := range len(canary) - 8 {
+			if strings.Contains(seen.String(), canary[i:i+8]) {
+				t.Fatalf("%s was shown: %q in\n%s", what, canary[i:i+8], seen.String())
+			}
+		}
+	}
+}
+
+// Every change is logged as a record of audit: what was done to what, and no secret. Reading is not.
+func TestChangesAreLogged(t *testing.T) {
+	t.Parallel()
+	r := open(t, nil)
+	c, ctx := r.client(), t.Context()
+	must(c.CreateTenant(ctx, admin.TenantRequest{ID: "acme"}))(t)
+	must(c.SuspendTenant(ctx, "acme"))(t)
+	must(c.ResumeTenant(ctx, "acme"))(t)
+	key := must(c.CreateKey(ctx, admin.KeyRequest{Tenant: "acme"}))(t)
+	must(c.DisableKey(ctx, key.ID))(t)
+	must(c.EnableKey(ctx, key.ID))(t)
+	must(c.RevokeKey(ctx, key.ID))(t)
+	must(c.Import(ctx, admin.ImportOptions{Format: "sha256"}, strings.NewReader(`{"hash":"`+hash("x")+`"}`)))(t)
+	must(c.Key(ctx, key.ID))(t)
+	must(c.Tenant(ctx, "acme"))(t)
+
+	object := `,"key_id":"` + key.ID + `","tenant":"acme","environment":"LIVE"}`
+	want := []string{
+		`"tenant.create","tenant":"acme"}`, `"tenant.suspend","tenant":"acme"}`, `"tenant.resume","tenant":"acme"}`,
+		`"key.create"` + object, `"key.disable"` + object, `"key.enable"` + object, `"key.revoke"` + object,
+		`"key.import","added":1,"skipped":0}`,
+	}
+	var got []string
+	for line := range strings.Lines(r.log.String()) {
+		_, record, ok := strings.Cut(strings.TrimSpace(line), `"level":"INFO","msg":"changed","stream":"audit","action":`)
+		if !ok {
+			t.Errorf("another line: %s", line)
+		}
+		got = append(got, record)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
