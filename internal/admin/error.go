@@ -29,7 +29,14 @@ func invalid(field, problem, hint string) error {
 
 // about says what err means for the thing that a request names: errors of the key store do not repeat its id.
 func about(err error, kind, id string) error {
+	printed, notPrinted := keystore.Parse(id)
 	switch {
+	case errors.Is(err, keystore.ErrNotFound) && notPrinted == nil:
+		return &Error{
+			Status:  http.StatusNotFound,
+			Message: fmt.Sprintf("a whole key was given where the id of a %s is meant", kind),
+			Hint:    fmt.Sprintf("the id of that key is %s; a key that was pasted into a shell stays in its history", printed.ID),
+		}
 	case errors.Is(err, keystore.ErrNotFound):
 		return &Error{
 			Status:  http.StatusNotFound,

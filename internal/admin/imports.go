@@ -29,13 +29,12 @@ type importLine struct {
 
 // importKeys adds keys from lines, all of them or none.
 func (h *handler) importKeys(w http.ResponseWriter, r *http.Request, now time.Time) error {
+	stream := unhurried{r: r.Body, w: w}
+	defer func() { _, _ = io.Copy(io.Discard, stream) }() // a client that is still sending would not see a refusal
 	options, err := importOptions(r)
 	if err != nil {
 		return err
 	}
-	stream := unhurried{r: r.Body, w: w}
-	// A client that is still sending would not see the reply.
-	defer func() { _, _ = io.Copy(io.Discard, stream) }()
 	im := newImporter(h, options)
 	result, err := h.Keys.Import(r.Context(), keystore.ImportOptions{CreateTenants: options.CreateTenants}, im.keys(stream), now)
 	if err != nil {

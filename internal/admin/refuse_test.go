@@ -212,6 +212,23 @@ func TestStatuses(t *testing.T) {
 	}
 }
 
+// R-LOG-1, R-ADM-2: a key that is given as an id is told apart, and not repeated.
+func TestAWholeKeyIsNoID(t *testing.T) {
+	t.Parallel()
+	r := open(t, nil)
+	key := must(r.client().CreateKey(t.Context(), admin.KeyRequest{}))(t)
+	for _, send := range []func(context.Context, string) (admin.Key, error){r.client().RevokeKey, r.client().EnableKey} {
+		_, err := send(t.Context(), key.Printed)
+		got := refusal(t, err, http.StatusNotFound)
+		if got.Message != "a whole key was given where the id of a key is meant" || !strings.Contains(got.Hint, key.ID) {
+			t.Errorf("refused with %+v", got)
+		}
+		if secret := key.Printed[len(key.Printed)-38:]; strings.Contains(got.Message+got.Hint+r.log.String(), secret) {
+			t.Errorf("the secret is in %+v or the log", got)
+		}
+	}
+}
+
 func TestAllowNamesTheMethods(t *testing.T) {
 	t.Parallel()
 	r := open(t, nil)
@@ -289,8 +306,8 @@ func TestAStoreThatCannotAnswer(t *testing.T) {
 		ctx     context.Context //nolint:containedctx // of a test case
 		message string
 	}{
-		"closed":       {"/v1/keys/" + key.ID + "/revoke", t.Context(), "the store cannot do this now"},
-		"nobody waits": {"/v1/keys/" + key.ID + "/revoke", ended, "the request ended before it was done"},
+		"closed":       {"/v1/keys/" + key.Printed + "/revoke", t.Context(), "the store cannot do this now"},
+		"nobody waits": {"/v1/keys/" + key.Printed + "/revoke", ended, "the request ended before it was done"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := r.send("POST", tt.target, "", func(r *http.Request) { *r = *r.WithContext(tt.ctx) })
@@ -300,7 +317,7 @@ func TestAStoreThatCannotAnswer(t *testing.T) {
 			if message := errorOf(t, got.Body.String())["error"]; message != tt.message {
 				t.Errorf("error %q, want %q", message, tt.message)
 			}
-			if log := r.log.String(); !strings.Contains(log, `"msg":"management request failed","method":"POST","path":"`+tt.target+`","err":"`) {
+			if log := r.log.String(); !strings.Contains(log, `"msg":"management request failed","method":"POST","path":"/v1/keys/{id}/revoke","err":"`) {
 				t.Errorf("log: %s", log)
 			}
 		})

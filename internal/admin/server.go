@@ -118,11 +118,12 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, methods map[str
 	}
 }
 
-// refuse replies with an error, and logs what the reply leaves out. A reply that has begun is broken off.
+// refuse replies with an error, and logs what the reply leaves out, with the path's pattern: where an id is meant somebody
+// may have pasted a key. A reply that has begun is broken off.
 func (h *handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	refused, detail := translate(err)
 	if detail {
-		h.Log.ErrorContext(r.Context(), "management request failed", "method", r.Method, "path", r.URL.Path, "err", err)
+		h.Log.ErrorContext(r.Context(), "management request failed", "method", r.Method, "path", r.Pattern, "err", err)
 	}
 	if begun(w) {
 		panic(http.ErrAbortHandler)
@@ -142,7 +143,7 @@ func (h *handler) recover(w http.ResponseWriter, r *http.Request) {
 	if fault == http.ErrAbortHandler { //nolint:errorlint // a value that panicked, as net/http compares it
 		panic(fault)
 	}
-	h.Log.ErrorContext(r.Context(), "management request panicked", "method", r.Method, "path", r.URL.Path, "stack", string(debug.Stack()))
+	h.Log.ErrorContext(r.Context(), "management request panicked", "method", r.Method, "path", r.Pattern, "stack", string(debug.Stack()))
 	if begun(w) {
 		panic(http.ErrAbortHandler)
 	}
