@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -63,3 +64,9 @@ func (s *Store) seed(tx *store.Tx, minted []Credential, key Key, tenant string) 
 
 // Print gives the printed form of c.
 func Print(c Credential) string { return c.print() }
+
+// FallBehind makes the index one that could not follow the file because of err.
+func (s *Store) FallBehind(err error) {
+	err = errors.Join(ErrUnavailable, err)
+	s.down.Store(&err)
+}

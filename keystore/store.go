@@ -198,12 +198,13 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Check says whether checks can be answered: the file can be read and the index follows it.
+// Check says whether checks can be answered: the file can be read, and the index is not behind it. An index that is
+// behind tries again.
 func (s *Store) Check(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !s.readOnly {
+	if !s.readOnly && s.down.Load() != nil {
 		return s.follow()
 	}
 	_, err := s.db.Revision()
