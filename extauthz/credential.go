@@ -128,17 +128,15 @@ const (
 	credentialHigh uint64 = (1<<26-1)<<('A'-64) | (1<<26-1)<<('a'-64) | 1<<('_'-64) | 1<<('~'-64)
 )
 
-// isCredential reports whether text has only the bytes of a credential, and some.
+// isCredential reports whether text has only the bytes of a credential, and some. It has no branches in its loop, since
+// those of a random key cannot be predicted.
 func isCredential(text string) bool {
+	words := [2]uint64{credentialLow, credentialHigh}
+	fit, all := uint64(1), byte(0)
 	for i := range len(text) {
 		c := text[i]
-		set := credentialLow
-		if c >= 64 {
-			set = credentialHigh
-		}
-		if c >= 128 || set>>(c&63)&1 == 0 {
-			return false
-		}
+		fit &= words[c>>6&1] >> (c & 63)
+		all |= c
 	}
-	return text != ""
+	return fit == 1 && all < 0x80 && text != ""
 }

@@ -1,5 +1,7 @@
 package extauthz
 
+import "github.com/postern-auth/postern/keystore"
+
 // Canonical is step 1's reading of a path.
 func (m PathCheck) Canonical(method, target string) (path string, ok bool) {
 	return m.canonical(method, target)
@@ -39,4 +41,10 @@ func (a *Authorizer) Refusal(c Class) (status int, headers [][2]string, body str
 		headers = append(headers, [2]string{h.name, h.value})
 	}
 	return r.status, headers, r.body
+}
+
+// Prepared says whether a key's record could be made into replies: ReasonUndecided, or why not.
+func (a *Authorizer) Prepared(k *keystore.Key) Reason {
+	value, _ := a.prepare(k)
+	return value.(*preparedKey).refused
 }

@@ -3,6 +3,8 @@ package extauthz_test
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -133,6 +135,33 @@ func TestMLMNamesTheEnvironmentOfAKnownCredentialOnly(t *testing.T) {
 		}
 		if _, inMetadata := a.Metadata["environment"]; found != test.known || inMetadata != test.known {
 			t.Errorf("%s: %q, metadata %v; known: %v", test.want, a.Headers, a.Metadata, test.known)
+		}
+	}
+}
+
+func TestARecordThatBreaksAHeaderIsNotSent(t *testing.T) { // R-RESP-3
+	t.Parallel()
+	a := authorizer(t, options(t))
+	long := strings.Repeat("p", 63) + ":" + strings.Repeat("q", 63) // 127 bytes, and a comma
+	permissions := func(n int) []string { return slices.Repeat([]string{long}, n) }
+	tests := []struct {
+		name string
+		key  keystore.Key
+		want extauthz.Reason
+	}{
+		{"a sound one", keystore.Key{ID: "k", Tenant: "acme", Environment: "LIVE"}, extauthz.ReasonUndecided},
+		{"a line break", keystore.Key{ID: "k", Tenant: "acme\r\nx-environment: prod", Environment: "LIVE"}, extauthz.ReasonReply},
+		{"a space at the end", keystore.Key{ID: "k ", Tenant: "acme", Environment: "LIVE"}, extauthz.ReasonReply},
+		{"not ASCII", keystore.Key{ID: "k", Tenant: "acm\u00e9", Environment: "LIVE"}, extauthz.ReasonReply},
+		{"1,024 bytes", keystore.Key{ID: strings.Repeat("k", 1024), Tenant: "acme", Environment: "LIVE"}, extauthz.ReasonUndecided},
+		{"1,025 bytes", keystore.Key{ID: strings.Repeat("k", 1025), Tenant: "acme", Environment: "LIVE"}, extauthz.ReasonReply},
+		{"2,047 bytes of permissions", keystore.Key{ID: "k", Tenant: "acme", Environment: "LIVE", Permissions: permissions(16)}, extauthz.ReasonUndecided},
+		{"2,175 bytes of permissions", keystore.Key{ID: "k", Tenant: "acme", Environment: "LIVE", Permissions: permissions(17)}, extauthz.ReasonReply},
+		{"an environment that is gone", keystore.Key{ID: "k", Tenant: "acme", Environment: "OLD"}, extauthz.ReasonEnvironmentUnknown},
+	}
+	for _, test := range tests {
+		if got := a.Prepared(&test.key); got != test.want {
+			t.Errorf("%s: %s, want %s", test.name, got, test.want)
 		}
 	}
 }

@@ -149,3 +149,43 @@ func TestWhatIsHardlyMeantIsWarnedAbout(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatIsWeaker(t *testing.T) {
+	t.Parallel()
+	type policy = extauthz.PolicySpec
+	tests := []struct {
+		name   string
+		strong policy // for /a/{rest...}
+		weak   policy // for everything
+		warned bool
+	}{
+		{"the same", policy{}, policy{}, false},
+		{"more is taken", policy{Auth: extauthz.AuthKey}, policy{}, true},
+		{"less is taken", policy{}, policy{Auth: extauthz.AuthToken}, false},
+		{"one credential instead of two", policy{Auth: extauthz.AuthKeyAndToken}, policy{}, true},
+		{"two instead of one", policy{}, policy{Auth: extauthz.AuthKeyAndToken}, false},
+		{"no credential", policy{}, policy{Auth: extauthz.AuthNone}, true},
+		{"any credential", policy{Auth: extauthz.AuthNone}, policy{}, false},
+		{"another permission", policy{Permissions: []string{"a:b"}}, policy{Permissions: []string{"a:c"}}, true},
+		{"a further permission", policy{Permissions: []string{"a:b"}}, policy{Permissions: []string{"a:b", "a:c"}}, false},
+		{"any environment", policy{Environments: []string{"LIVE"}}, policy{}, true},
+		{"another environment", policy{Environments: []string{"LIVE"}}, policy{Environments: []string{"TEST"}}, true},
+		{"fewer environments", policy{Environments: []string{"LIVE", "TEST"}}, policy{Environments: []string{"TEST"}}, false},
+		{"no end user needed", policy{EndUser: extauthz.EndUserRequired}, policy{}, true},
+		{"an end user taken", policy{EndUser: extauthz.EndUserForbidden}, policy{EndUser: extauthz.EndUserRequired}, true},
+		{"an end user needed", policy{}, policy{EndUser: extauthz.EndUserRequired}, false},
+		{"any address", policy{CIDRs: ranges("10.0.0.0/8")}, policy{}, true},
+		{"fewer addresses", policy{}, policy{CIDRs: ranges("10.0.0.0/8")}, false},
+		{"any upgrade", policy{Upgrades: []string{}}, policy{}, true},
+		{"another upgrade", policy{Upgrades: []string{"websocket"}}, policy{Upgrades: []string{"connect"}}, true},
+		{"fewer upgrades", policy{Upgrades: []string{"websocket"}}, policy{Upgrades: []string{}}, false},
+	}
+	for _, test := range tests {
+		test.strong.Name, test.strong.Paths = "strong", []string{"/a/{rest...}"}
+		test.weak.Name = "weak"
+		warnings := authorizer(t, withProfile(t, "mlm", test.strong, test.weak)).Warnings()
+		if warned := len(warnings) > 0; warned != test.warned {
+			t.Errorf("%s: warned: %v, want %v", test.name, warned, test.warned)
+		}
+	}
+}

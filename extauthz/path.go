@@ -39,29 +39,36 @@ func (m PathCheck) canonical(method, target string) (path string, ok bool) {
 		return "", false
 	}
 	path, _, _ = strings.Cut(target, "?")
-	escaped, ok := m.raw(path)
+	escaped, odd, ok := m.raw(path)
+	if ok && escaped {
+		path, ok = m.decode(path)
+	}
+	if ok && (escaped || odd) {
+		ok = m.segments(path)
+	}
 	if !ok {
 		return "", false
 	}
-	if escaped {
-		if path, ok = m.decode(path); !ok {
-			return "", false
-		}
-	}
-	return path, m.segments(path)
+	return path, true
 }
 
-// raw looks at the bytes of a path as sent, and says whether any of them begin an escape.
-func (m PathCheck) raw(path string) (escaped, ok bool) {
+// raw looks at the bytes of a path as sent, and says whether any of them begin an escape, or a segment that is not of the
+// usual kind: only one that begins with a dot, a slash or a semicolon can be empty or a dot segment.
+func (m PathCheck) raw(path string) (escaped, odd, ok bool) {
+	before := byte(0)
 	for i := range len(path) {
-		switch c := path[i]; {
+		c := path[i]
+		switch {
 		case c == '%':
 			escaped = true
 		case c == ';' && m == PathStrict, c == '\\', c <= ' ', c >= 0x7f:
-			return false, false
+			return false, false, false
+		case before == '/' && (c == '.' || c == '/' || c == ';'):
+			odd = true
 		}
+		before = c
 	}
-	return escaped, true
+	return escaped, odd, true
 }
 
 // decode resolves the escapes of a path.

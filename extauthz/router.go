@@ -95,31 +95,37 @@ func grow[V any](m map[string]*V, key string) *V {
 	return v
 }
 
-// find returns the policy of a request: never nil. host and path are canonical.
+// find returns the policy of a request: never nil. host is as sent, path canonical.
 func (t *router) find(host, path, method string) *policy {
-	if b := t.exact[host]; b != nil {
-		if p := b.find(path, method); p != nil {
+	if len(t.exact)+len(t.suffixes) > 0 {
+		if p := t.findHost(canonicalHost(host), path, method); p != nil {
 			return p
-		}
-	}
-	if len(t.suffixes) > 0 {
-		for suffix := host; ; {
-			dot := strings.IndexByte(suffix[min(1, len(suffix)):], '.') // *. is one label or more: not a dot in front
-			if dot < 0 {
-				break
-			}
-			suffix = suffix[dot+1:]
-			if b := t.suffixes[suffix]; b != nil {
-				if p := b.find(path, method); p != nil {
-					return p
-				}
-			}
 		}
 	}
 	if p := t.anyHost.find(path, method); p != nil {
 		return p
 	}
 	return t.fallback
+}
+
+// findHost looks at the entries of hosts that match a host: the exact one, then the longest suffix first.
+func (t *router) findHost(host, path, method string) *policy {
+	if b := t.exact[host]; b != nil {
+		if p := b.find(path, method); p != nil {
+			return p
+		}
+	}
+	for i := 1; i < len(host) && len(t.suffixes) > 0; i++ { // *. is one label or more, so a dot in front is none
+		if host[i] != '.' {
+			continue
+		}
+		if b := t.suffixes[host[i:]]; b != nil {
+			if p := b.find(path, method); p != nil {
+				return p
+			}
+		}
+	}
+	return nil
 }
 
 func (b *branch) find(path, method string) *policy {

@@ -1,0 +1,134 @@
+package extauthz
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/postern-auth/postern/keystore"
+)
+
+// Options are what [New] needs. Profile, Environments and Keys must be set.
+type Options struct {
+	Profile      Profile
+	Environments []keystore.Environment // those of the file, in its order; at least one
+
+	// InjectEnvironment says that the file lists environments: in a profile that sends the environment upstream only then,
+	// it is sent. Other profiles always send it.
+	InjectEnvironment bool
+
+	Policies []PolicySpec // in the order of the file
+	Default  PolicySpec   // what no policy matches; its auth cannot be none
+
+	PathCheck     PathCheck    // "": PathStrict
+	RejectSpoofed bool         // a client's copy of a managed header is 400 instead of removed
+	TrustedHops   int          // the caller is the peer (0), or the n-th entry from the right of x-forwarded-for
+	Credentials   Credentials  // of policies that say nothing; "": CredentialsStrip
+	Identity      IdentityMode // "": IdentityOff
+
+	Keys       *keystore.Store
+	Registerer prometheus.Registerer // nil: what is counted is not published
+}
+
+// Authorizer decides. It is one snapshot of the configuration, immutable and safe for all goroutines at once.
+type Authorizer struct {
+	profile           Profile
+	environments      map[string]int // name → number
+	prefixes          []string       // of keys, by environment
+	injectEnvironment bool
+	pathCheck         PathCheck
+	rejectSpoofed     bool
+	trustedHops       int
+	identity          IdentityMode
+
+	headers  *headerTable
+	router   *router
+	keys     *keystore.Store
+	prepared *keystore.Prepare // this configuration's generation
+	metrics  *metrics
+	warnings []*ProblemError
+
+	// For replies.
+	public         *pieces            // of an allow without a key: all managed headers removed
+	noEndUser      *pieces            // of an allow with a key but without an end user
+	refusals       [classCount]*reply // by class; nil for ClassAllowed
+	endUserHeader  string             // that carries the verified end user; "" where the profile has none
+	identityHeader string             // that carries Decision.identity; "" likewise
+	requestID      string             // the response header of denials that repeats Envoy's x-request-id
+}
+
+// New makes an Authorizer. Its errors are joined [ProblemError]s, all that were found, or that of the Registerer.
+func New(o Options) (*Authorizer, error) {
+	a := &Authorizer{
+		profile: o.Profile, environments: map[string]int{}, injectEnvironment: o.InjectEnvironment, pathCheck: o.PathCheck,
+		rejectSpoofed: o.RejectSpoofed, trustedHops: o.TrustedHops, identity: o.Identity, keys: o.Keys,
+	}
+	for i, e := range o.Environments {
+		a.environments[e.Name] = i
+		a.prefixes = append(a.prefixes, e.KeyPrefix)
+	}
+	if a.pathCheck == "" {
+		a.pathCheck = PathStrict
+	}
+	c := &compiler{profile: a.profile, environments: a.environments, pathCheck: a.pathCheck, credentials: o.Credentials}
+	c.settings(o)
+	a.router = c.compile(o.Policies, o.Default)
+	if len(c.problems) > 0 {
+		return nil, errors.Join(c.problems...)
+	}
+	a.warnings = c.warnings
+	a.headers = newHeaderTable(a.profile)
+	a.prepared = keystore.NewPrepare(a.prepare)
+	a.prepareReplies()
+	var err error
+	if a.metrics, err = newMetrics(o.Registerer); err != nil {
+		return nil, fmt.Errorf("registering metrics: %w", err)
+	}
+	return a, nil
+}
+
+// settings checks what stands outside policies, and sets what policies that say nothing take.
+func (c *compiler) settings(o Options) {
+	switch o.PathCheck {
+	case "", PathStrict, PathDecodeOnce, PathOff:
+	default:
+		c.problems.add("path_check", "write strict, decode_once or off", "%q is not one of its values", o.PathCheck)
+	}
+	switch {
+	case o.Identity != "" && o.Profile.header(fromOwnerIdentity) == "":
+		c.problems.add("identity_mode", "remove it", "profile %s has no header for it", o.Profile.name)
+	case o.Identity != "" && o.Identity != IdentityOff && o.Identity != IdentityRaw && o.Identity != IdentitySHA256:
+		c.problems.add("identity_mode", "write off, raw or sha256", "%q is not one of its values", o.Identity)
+	}
+	if o.TrustedHops < 0 {
+		c.problems.add("authz.trusted_hops", "write 0 or more", "%d is less than none", o.TrustedHops)
+	}
+	switch problem, hint := o.Profile.credentialsProblem(o.Credentials); {
+	case o.Credentials == "":
+		c.credentials = CredentialsStrip
+	case o.Profile.setting == "":
+		c.problems.add("credentials", "set it in each policy", "profile %s has no setting for it", o.Profile.name)
+	case problem != "":
+		c.problems.add(o.Profile.setting, hint, "%s", problem)
+	}
+}
+
+// prepareReplies makes what every reply is built from.
+func (a *Authorizer) prepareReplies() {
+	var public, noEndUser pieces
+	for _, o := range a.profile.managed {
+		public.remove = append(public.remove, o.header)
+		if o.source == fromEndUser {
+			noEndUser.remove = append(noEndUser.remove, o.header)
+		}
+	}
+	a.public, a.noEndUser = newPieces(public), newPieces(noEndUser)
+	a.refusals = a.profile.replies()
+	a.endUserHeader = a.profile.header(fromEndUser)
+	a.identityHeader = a.profile.header(fromOwnerIdentity)
+	a.requestID = *a.profile.named("request_id")
+}
+
+// Warnings returns what is hardly meant in the configuration.
+func (a *Authorizer) Warnings() []*ProblemError { return a.warnings }
