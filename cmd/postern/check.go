@@ -1,0 +1,115 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/postern-auth/postern/config"
+)
+
+type checkCmd struct {
+	Config checkConfigCmd `cmd:"" help:"Validate the configuration file and say what would be served."`
+}
+
+type checkConfigCmd struct {
+	located
+	File  string `arg:"" optional:"" help:"Configuration file; like --config."`
+	Envoy string `hidden:"" placeholder:"FILE"`
+}
+
+// Help is the detail of the command's help.
+func (*checkConfigCmd) Help() string {
+	return `Prints ok, or all problems at once as FILE:LINE: PATH: what is wrong; what to do. Touches nothing but the file and the secrets that it names. As a report it is text even where no terminal is, unless -o is given.
+
+Example:
+
+    postern check config postern.yaml`
+}
+
+// Run validates the file.
+func (c *checkConfigCmd) Run(out *output) error {
+	switch {
+	case c.Envoy != "":
+		return hint(errors.New("--envoy is not built yet: this version does not examine an Envoy configuration"),
+			"leave it out, and use what `postern render envoy` writes")
+	case c.File != "" && c.Config != "" && c.File != c.Config:
+		return misuse(fmt.Errorf("two configuration files: %q and --config %q", c.File, c.Config), "postern check config --help")
+	case c.File != "":
+		c.Config = c.File
+	}
+	s, err := c.loadGate()
+	if err != nil {
+		return err
+	}
+	if out.given == "" {
+		out.given = formatTable // a report, not data
+	}
+	served, err := newServed(s)
+	if err != nil {
+		return err
+	}
+	return out.data(served, served.write)
+}
+
+// served is what a configuration would have Postern serve.
+type served struct {
+	OK           bool             `json:"ok"`
+	File         string           `json:"file"`
+	Profile      config.Profile   `json:"profile"`
+	DataDir      string           `json:"data_dir"`
+	Listeners    []listener       `json:"listeners"`
+	Environments []environment    `json:"environments"`
+	Policies     []string         `json:"policies"`
+	Warnings     []config.Problem `json:"warnings"`
+}
+
+type listener struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+}
+
+type environment struct {
+	Name      string `json:"name"`
+	KeyPrefix string `json:"key_prefix"`
+}
+
+func newServed(s settings) (served, error) {
+	v := served{
+		OK: true, File: s.File, Profile: s.Profile, Policies: []string{}, Warnings: append([]config.Problem{}, s.warnings...),
+	}
+	var err error
+	if v.DataDir, err = filepath.Abs(s.DataDir); err != nil {
+		return v, err
+	}
+	for _, l := range s.listeners() {
+		v.Listeners = append(v.Listeners, listener{l.name, absolute(l.at).String()})
+	}
+	for _, e := range s.Environments {
+		v.Environments = append(v.Environments, environment(e))
+	}
+	for _, p := range s.Policies {
+		v.Policies = append(v.Policies, p.Name)
+	}
+	return v, nil
+}
+
+// write writes the report for people.
+func (v served) write(w io.Writer) {
+	row(w, "ok")
+	row(w, "file", v.File)
+	row(w, "profile", string(v.Profile))
+	row(w, "data_dir", v.DataDir)
+	for _, l := range v.Listeners {
+		row(w, "listen", l.Name+" on "+l.Address)
+	}
+	for _, e := range v.Environments {
+		row(w, "environment", e.Name+", keys begin with "+e.KeyPrefix)
+	}
+	row(w, "policies", strings.Join(append(v.Policies, "default_policy"), ", "))
+	for _, p := range v.Warnings {
+		row(w, "warning", p.String())
+	}
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit statuses.
+const (
+	exitDone   = 0
+	exitFailed = 1 // refused or failed
+	exitMisuse = 2 // the command line cannot be understood
+)
+
+// cli is the command tree: a field for each word, a file for each noun.
+type cli struct {
+	Output format `short:"o" placeholder:"FORMAT" help:"Write table, json or yaml. Default: table on a terminal, json elsewhere."`
+
+	Serve   serveCmd   `cmd:"" help:"Answer Envoy's checks until SIGTERM."`
+	Check   checkCmd   `cmd:"" help:"Examine before it runs."`
+	Tenants tenantsCmd `cmd:"" help:"The customers that own keys."`
+	Keys    keysCmd    `cmd:"" help:"API keys: make, show, end, import."`
+	Render  renderCmd  `cmd:"" help:"Write the configuration of others."`
+	Health  healthCmd  `cmd:"" help:"Say whether Postern serves."`
+	Version versionCmd `cmd:"" help:"Say which Postern this is."`
+	Schema  schemaCmd  `cmd:"" help:"Print the JSON Schema of the configuration file."`
+}
+
+const description = `Postern is the sidecar that Envoy asks "may this request pass, and who is it?".
+
+A start: write "version: 1" into postern.yaml, run "postern serve", make a key with "postern keys create", and put Envoy in front with "postern render envoy".`
+
+// run parses args and runs the command that they name. It returns the exit status.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var c cli
+	helped := false
+	parser, err := kong.New(&c,
+		kong.Name("postern"),
+		kong.Description(description),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(int) { helped = true }), // only --help asks to exit
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100, NoAppDescFormat: false}),
+	)
+	if err != nil {
+		panic("the command tree: " + err.Error())
+	}
+	out := &output{stdin: stdin, stdout: stdout, stderr: stderr}
+	command, err := parser.Parse(args)
+	if helped {
+		return exitDone
+	}
+	if err != nil {
+		return out.fail(misuse(err, "postern --help"))
+	}
+	out.given = c.Output
+	command.BindTo(ctx, (*context.Context)(nil))
+	if err := command.Run(out); err != nil {
+		return out.fail(err)
+	}
+	return exitDone
+}
+
+// misuse is an error of the command line, with the help that tells the right one.
+func misuse(err error, help string) error {
+	if parse := (*kong.ParseError)(nil); errors.As(err, &parse) && parse.Context != nil && parse.Context.Selected() != nil {
+		help = parse.Context.Selected().FullPath() + " --help"
+	}
+	return &usageError{hintError{err, "see " + help}}
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/postern-auth/postern/config"
+	"github.com/postern-auth/postern/extauthz"
+)
+
+// located is embedded by every command that needs the configuration.
+type located struct {
+	Config string `placeholder:"FILE" help:"Configuration file. Default: $$POSTERN_CONFIG, else ./postern.yaml, else /etc/postern/postern.yaml."`
+}
+
+// settings are the configuration, read once.
+type settings struct {
+	*config.Config
+	gate     extauthz.Options // only by loadGate
+	warnings []config.Problem // likewise
+	exposed  error            // what could not be done to keep its secrets in this process
+}
+
+// loadGate is load for commands that serve, show or render the gate: the file must make sense to its builder too.
+func (l located) loadGate() (settings, error) {
+	s, err := l.load()
+	if s.Config == nil {
+		return s, err
+	}
+	var found []config.Problem
+	s.gate, found, err = gateOptions(s.Config, err)
+	s.warnings = append(slices.Clone(s.Warnings), found...)
+	return s, err
+}
+
+// load reads the configuration file and hardens the process that now knows its secrets. With an error that lists
+// problems of the file, the settings come as far as it could be understood, for others to find more in them.
+func (l located) load() (settings, error) {
+	path, err := l.find()
+	if err != nil {
+		return settings{}, err
+	}
+	var secrets []string
+	c, err := config.Load(path, config.Sources{ReadFile: readFile, LookupEnv: func(name string) (string, bool) {
+		secrets = append(secrets, name)
+		return os.LookupEnv(name)
+	}})
+	return settings{Config: c, exposed: harden(secrets)}, err
+}
+
+// find names the configuration file.
+func (l located) find() (string, error) {
+	if l.Config != "" {
+		return l.Config, nil
+	}
+	if path := os.Getenv("POSTERN_CONFIG"); path != "" {
+		return path, nil
+	}
+	const here, etc = "postern.yaml", "/etc/postern/postern.yaml"
+	for _, path := range []string{here, etc} {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			return path, nil
+		}
+	}
+	return "", hint(fmt.Errorf("there is no configuration file: neither ./%s nor %s exists", here, etc),
+		"name it with --config FILE or in POSTERN_CONFIG; a file with the single line `version: 1` will do")
+}
+
+// maxRead is more than config takes of a file, so that it can refuse a longer one.
+const maxRead = 8 << 20
+
+// readFile reads a file that the configuration names, with its mode.
+func readFile(path string) ([]byte, fs.FileMode, error) {
+	f, err := os.Open(filepath.Clean(path))
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() { _ = f.Close() }() // nothing is written
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	content, err := io.ReadAll(io.LimitReader(f, maxRead))
+	return content, info.Mode(), err
+}

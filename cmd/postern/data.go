@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/postern-auth/postern/config"
+	"github.com/postern-auth/postern/internal/admin"
+	"github.com/postern-auth/postern/internal/store"
+	"github.com/postern-auth/postern/keystore"
+)
+
+const (
+	lockTime = 5 * time.Second        // how long to wait for the database
+	lockTurn = 250 * time.Millisecond // after which admin.sock is asked again
+)
+
+// access is what a command does with the data.
+type access int
+
+const (
+	reading access = iota // changes no byte of any file
+	writing
+)
+
+// data are the opened database and what is in it.
+type data struct {
+	db       *store.DB
+	keys     *keystore.Store
+	narrowed []string // paths from which the group's rights were taken
+}
+
+// Close closes both.
+func (d *data) Close() error { return errors.Join(d.keys.Close(), d.db.Close()) }
+
+// errRunning says that a Postern answers on admin.sock, and so has the database.
+var errRunning = errors.New("postern runs already")
+
+// adminSocket is where a running Postern answers its operators.
+func adminSocket(c *config.Config) string { return filepath.Join(c.DataDir, "admin.sock") }
+
+// adminClient asks the Postern that runs on the data folder.
+func adminClient(c *config.Config) *admin.Client {
+	return admin.NewClient(admin.SocketTransport(adminSocket(c)))
+}
+
+// withData runs work against the running Postern or, when none runs, in process on the database.
+func (l located) withData(ctx context.Context, a access, work func(*admin.Client) error) error {
+	s, err := l.load()
+	if err != nil {
+		return err
+	}
+	d, err := openData(ctx, s.Config, a)
+	if errors.Is(err, errRunning) {
+		return explained(work(adminClient(s.Config)))
+	}
+	if err != nil {
+		return err
+	}
+	handler := admin.NewHandler(adminOptions(s.Config, d.keys))
+	err = explained(work(admin.NewClient(admin.HandlerTransport(handler))))
+	return errors.Join(err, d.Close())
+}
+
+// explained gives an error of the admin API its hint.
+func explained(err error) error {
+	if refused := (*admin.Error)(nil); errors.As(err, &refused) && refused.Hint != "" {
+		return hint(err, "%s", refused.Hint)
+	}
+	return err
+}
+
+// openData opens the database in the data folder. It waits for a command that has it, but not for a Postern that runs:
+// then the error is errRunning.
+func openData(ctx context.Context, c *config.Config, a access) (*data, error) {
+	for left := lockTime; ; left -= lockTurn {
+		switch status, err := running(ctx, c); {
+		case err != nil:
+			return nil, err
+		case status != nil:
+			return nil, errRunning
+		}
+		d, err := tryData(c, a, min(left, lockTurn)) //nolint:contextcheck // what opening writes is not bounded by the command
+		if !errors.Is(err, store.ErrLocked) {
+			return d, err
+		}
+		if left <= lockTurn {
+			return nil, hint(fmt.Errorf("another process has the database %q, and does not answer on %q", databasePath(c), adminSocket(c)),
+				"wait for it to end, or find it with: fuser %s", databasePath(c))
+		}
+	}
+}
+
+// tryData opens the database, waiting at most patience for another process that has it.
+func tryData(c *config.Config, a access, patience time.Duration) (_ *data, err error) {
+	d := &data{}
+	if a == writing {
+		if d.narrowed, err = store.CheckDir(c.DataDir); err != nil {
+			return nil, err
+		}
+	} else if _, err := os.Lstat(databasePath(c)); errors.Is(err, fs.ErrNotExist) {
+		return nil, hint(fmt.Errorf("there is no database %q yet", databasePath(c)), "`postern serve` makes it, and so does `postern keys create`")
+	}
+	secret, err := pepper(c) // first: one may be made only while there is no database
+	if err != nil {
+		return nil, err
+	}
+	if d.db, err = store.Open(store.Options{Path: databasePath(c), ReadOnly: a == reading, LockTimeout: patience}); err != nil {
+		return nil, explainedOpen(c, err)
+	}
+	d.narrowed = append(d.narrowed, d.db.Narrowed()...)
+	o := keystoreOptions(c, d.db, secret)
+	o.ReadOnly = a == reading
+	if d.keys, err = keystore.Open(o, time.Now()); err != nil {
+		return nil, errors.Join(explainedOpen(c, err), d.db.Close())
+	}
+	return d, nil
+}
+
+// explainedOpen says what an error of opening the database means for the files at hand.
+func explainedOpen(c *config.Config, err error) error {
+	switch {
+	case errors.Is(err, keystore.ErrPepper):
+		return hint(fmt.Errorf("%q was made with another pepper than %s", databasePath(c), pepperSource(c)),
+			"put back the pepper that it was made with; with another one no key in it can be checked")
+	case errors.Is(err, keystore.ErrProfile):
+		return hint(fmt.Errorf("%q and %q do not fit: %w", databasePath(c), c.File, err), "set the profile that it was made for, or another data_dir")
+	case errors.Is(err, store.ErrCorrupt):
+		return hint(err, "if the file is not one of Postern's, choose another data_dir; if it is, put a copy of it back: nothing in it is trusted now")
+	case errors.Is(err, store.ErrFull):
+		return hint(err, "make room on the disk of %q", c.DataDir)
+	}
+	return err
+}

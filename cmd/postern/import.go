@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/postern-auth/postern/internal/admin"
+)
+
+type keysImportCmd struct {
+	located
+	Format                 string `required:"" enum:"postern,better-auth,sha256,bcrypt,argon2id" placeholder:"FORMAT" help:"Form of the file. This version takes sha256: JSON lines, each the JSON of a key, with hash, the SHA-256 of the whole printed key in hex or unpadded base64url."`
+	CreateTenants          bool   `help:"Make tenants that do not exist. Otherwise their lines are refused."`
+	AcceptUnenforcedLimits bool   `help:"Take lines with limits, remaining, refill or rate_limit, which this version stores and does not enforce. Otherwise they are refused."`
+	File                   string `arg:"" help:"File to read; - is standard input."`
+}
+
+// Help is the detail of the command's help.
+func (*keysImportCmd) Help() string {
+	return `All lines or none: if one is refused nothing is imported, and all bad lines are named. An id or hash that is there already is skipped, never overwritten.
+
+Example:
+
+    echo '{"tenant":"acme","environment":"LIVE","hash":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}' > old.jsonl
+    postern keys import --format sha256 --create-tenants old.jsonl`
+}
+
+// Run imports keys.
+func (k *keysImportCmd) Run(ctx context.Context, out *output) error {
+	if k.Format != "sha256" {
+		return hint(fmt.Errorf("--format %s is not built yet", k.Format), "this version imports sha256")
+	}
+	lines := out.stdin
+	if k.File != "-" {
+		f, err := os.Open(k.File)
+		if err != nil {
+			return fmt.Errorf("opening the import: %w", err)
+		}
+		defer func() { _ = f.Close() }() // nothing is written
+		lines = f
+	}
+	return k.withData(ctx, writing, func(c *admin.Client) error {
+		result, err := c.Import(ctx, admin.ImportOptions{
+			Format: k.Format, CreateTenants: k.CreateTenants, AcceptUnenforcedLimits: k.AcceptUnenforcedLimits,
+		}, lines)
+		if err != nil && len(result.Refused) == 0 {
+			return err
+		}
+		return errors.Join(err, k.report(out, result))
+	})
+}
+
+// report writes what became of the lines.
+func (k *keysImportCmd) report(out *output, r admin.ImportResult) error {
+	for _, refused := range r.Refused {
+		out.note("%s:%d: %s", k.File, refused.Line, cell(refused.Problem))
+	}
+	if r.Unenforced > 0 {
+		out.note("%d keys have limits, which are stored and not enforced", r.Unenforced)
+	}
+	return out.data(r, func(w io.Writer) {
+		_, _ = fmt.Fprintf(w, "added %d, skipped %d, refused %d\n", r.Added, r.Skipped, len(r.Refused))
+	})
+}

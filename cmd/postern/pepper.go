@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/postern-auth/postern/config"
+)
+
+const minPepper = 32 // bytes
+
+// databasePath and pepperPath are where the data folder has them.
+func databasePath(c *config.Config) string { return filepath.Join(c.DataDir, "postern.db") }
+func pepperPath(c *config.Config) string   { return filepath.Join(c.DataDir, "pepper") }
+
+// pepperSource names the pepper for messages.
+func pepperSource(c *config.Config) string {
+	if c.Pepper != nil {
+		return "the " + c.Pepper.Source()
+	}
+	return fmt.Sprintf("%q", pepperPath(c))
+}
+
+// pepper returns the key of all stored hashes: the configured one, else that of the data folder, which is made when there
+// is no database that could have been made with a lost one. The folder must have been checked.
+func pepper(c *config.Config) ([]byte, error) {
+	if c.Pepper != nil {
+		return c.Pepper.Bytes(), nil
+	}
+	path, database := pepperPath(c), databasePath(c)
+	text, err := os.ReadFile(filepath.Clean(path))
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, found := os.Lstat(database); !errors.Is(found, fs.ErrNotExist) {
+			return nil, hint(fmt.Errorf("%q is there, but its pepper %q is missing", database, path),
+				"put the pepper back; without it no key in the database can be checked, and all must be made anew beside a new database")
+		}
+		if err := makePepper(path); err != nil {
+			return nil, fmt.Errorf("making the pepper: %w", err)
+		}
+		text, err = os.ReadFile(filepath.Clean(path))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the pepper: %w", err)
+	}
+	text = bytes.TrimSuffix(text, []byte("\n")) // as in a file that the configuration names
+	if len(text) < minPepper {
+		return nil, hint(fmt.Errorf("the pepper %q has %d bytes, of at least %d", path, len(text), minPepper), "put back the one that %q was made with", database)
+	}
+	return text, nil
+}
+
+// makePepper writes 32 random bytes in hexadecimal to path, whole or not at all. One that is there already stays.
+func makePepper(path string) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".pepper-*") // 0600
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.Remove(f.Name())) }()
+	var random [32]byte
+	_, _ = rand.Read(random[:]) // never fails
+	_, err = hex.NewEncoder(f).Write(random[:])
+	if err := errors.Join(err, giveAway(f), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// giveAway makes f its folder's owner's, for whom root acts.
+func giveAway(f *os.File) error {
+	info, err := os.Stat(filepath.Dir(f.Name()))
+	if err != nil || os.Geteuid() != 0 {
+		return err
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil
+	}
+	return f.Chown(int(owner.Uid), int(owner.Gid))
+}
+
+// syncFolder makes a new name in a folder durable.
+func syncFolder(path string) error {
+	d, err := os.Open(filepath.Clean(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

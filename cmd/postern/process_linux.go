@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// harden keeps what this process knows in this process (R-PROC-1): the named variables leave its environment, and
+// neither a crash nor another process of the same user can write its memory to a disk.
+//
+// The traceback of a crash names one goroutine; GOTRACEBACK can ask for more, which is text without memory.
+func harden(secrets []string) error {
+	debug.SetTraceback("single")
+	err := forget(secrets) // before the process is closed to /proc, which is how it reaches its own environment
+	if limit := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); limit != nil {
+		err = errors.Join(err, fmt.Errorf("forbidding core dumps: %w", limit))
+	}
+	if dumpable := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); dumpable != nil {
+		err = errors.Join(err, fmt.Errorf("closing the memory of the process: %w", dumpable))
+	}
+	return err
+}
+
+// forget takes variables out of the environment, and their values out of the memory that /proc/PID/environ shows: the
+// kernel keeps showing what the process was started with, whatever os.Unsetenv says.
+func forget(names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	for _, name := range names {
+		if err := os.Unsetenv(name); err != nil {
+			return err
+		}
+	}
+	begin, err := environStart()
+	if err != nil {
+		return err
+	}
+	block, err := os.ReadFile("/proc/self/environ")
+	if err != nil {
+		return err
+	}
+	memory, err := os.OpenFile("/proc/self/mem", os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = memory.Close() }() // nothing is buffered
+	for at := 0; at < len(block); {
+		variable, _, _ := bytes.Cut(block[at:], []byte{0})
+		name, value, _ := bytes.Cut(variable, []byte("="))
+		if slices.Contains(names, string(name)) {
+			where := begin + int64(at+len(variable)-len(value))
+			if _, err := memory.WriteAt(make([]byte, len(value)), where); err != nil {
+				return fmt.Errorf("clearing the variable %s: %w", name, err)
+			}
+		}
+		at += len(variable) + 1
+	}
+	return nil
+}
+
+// environStart is the address of the environment that the process was started with: field 50 of proc_pid_stat(5).
+func environStart() (int64, error) {
+	stat, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])) // from field 3 on: field 2 may hold anything
+	if len(fields) < 48 {
+		return 0, errors.New("/proc/self/stat is too short")
+	}
+	return strconv.ParseInt(fields[50-3], 10, 64)
+}
+
+// peer is the process at the other end of a Unix socket; 0 if it is in a namespace that this one cannot see.
+func peer(c *net.UnixConn) (pid int32, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var credentials *unix.Ucred
+	asked := raw.Control(func(fd uintptr) {
+		credentials, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	if err := errors.Join(asked, err); err != nil {
+		return 0, err
+	}
+	return credentials.Pid, nil
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/postern-auth/postern/config"
+	"github.com/postern-auth/postern/envoy"
+)
+
+type renderCmd struct {
+	Envoy renderEnvoyCmd `cmd:"" help:"Print a complete Envoy bootstrap for this configuration."`
+}
+
+type renderEnvoyCmd struct {
+	located
+	Listen     string   `required:"" placeholder:"IP:PORT" help:"Where clients call Envoy."`
+	Upstream   string   `required:"" placeholder:"HOST:PORT" help:"What Envoy forwards to: host:port, or unix:///path."`
+	Route      []string `sep:"none" placeholder:"PREFIX" help:"Prefix of paths that go to the upstream; the rest is a 404. Repeatable. Default: /."`
+	Admin      string   `placeholder:"IP:PORT" help:"Envoy's own admin listener. Default: none."`
+	ClientCert string   `placeholder:"FILE" help:"Envoy's certificate, as a path on its machine: needed where authz.tls has client_ca."`
+	ClientKey  string   `placeholder:"FILE" help:"Its key, likewise."`
+}
+
+// Help is the detail of the command's help.
+func (*renderEnvoyCmd) Help() string {
+	return `The result removes the headers that only Postern may set, asks Postern about every request, and holds no secret: a shared one is read from Envoy's environment, from POSTERN_SHARED_SECRET.
+
+Example:
+
+    postern render envoy --listen 127.0.0.1:10000 --upstream 127.0.0.1:8080 > envoy.yaml
+    envoy -c envoy.yaml`
+}
+
+// Run prints the bootstrap.
+func (r *renderEnvoyCmd) Run(out *output) error {
+	s, err := r.loadGate()
+	if err != nil {
+		return err
+	}
+	o, err := r.options(s)
+	if err != nil {
+		return err
+	}
+	text, err := envoy.Render(o)
+	if err != nil {
+		return misuse(err, "postern render envoy --help")
+	}
+	_, err = out.stdout.Write(text)
+	return unwritten(err)
+}
+
+// options are what the flags and the file say.
+func (r *renderEnvoyCmd) options(s settings) (envoy.Options, error) {
+	authz := absolute(s.Listen.Authz)
+	if authz.Network == "tcp" && port(authz) == "0" {
+		return envoy.Options{}, hint(fmt.Errorf("listen.authz is %s, a port that is chosen at each start", authz), "give it a number that Envoy can be told")
+	}
+	o := envoy.Options{
+		Listen: r.Listen, Upstream: r.Upstream, Authz: authz.String(), Routes: r.Route, Admin: r.Admin,
+		SharedSecret: s.Authz.SharedSecret != nil,
+		Names:        s.gate.Profile.Names(),
+	}
+	for _, p := range s.gate.Policies {
+		o.Upgrades = append(o.Upgrades, p.Upgrades...)
+	}
+	o.Upgrades = append(o.Upgrades, s.gate.Default.Upgrades...)
+	var err error
+	o.TLS, err = r.tls(s.Authz.TLS)
+	return o, err
+}
+
+// tls is how Envoy speaks to a listener with TLS.
+func (r *renderEnvoyCmd) tls(t *config.TLS) (*envoy.TLS, error) {
+	switch given := r.ClientCert != "" || r.ClientKey != ""; {
+	case given && (t == nil || t.ClientCA == nil):
+		return nil, hint(fmt.Errorf("--client-cert and --client-key are of no use: authz.tls.client_ca is not set"), "leave them out")
+	case t == nil:
+		return nil, nil
+	case t.ClientCA != nil && (r.ClientCert == "" || r.ClientKey == ""):
+		return nil, hint(fmt.Errorf("authz.tls.client_ca asks Envoy for a certificate"), "name it with --client-cert and --client-key, as paths on Envoy's machine")
+	}
+	return &envoy.TLS{CA: t.Cert.Path, Cert: r.ClientCert, Key: r.ClientKey}, nil
+}

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/postern-auth/postern/internal/authtest"
+)
+
+var update = flag.Bool("update", false, "rewrite the goldens in testdata/script")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"postern":  main,
+		"hardened": hardened,
+	})
+}
+
+// TestScript runs the binary as its users do: each file of testdata/script is a story with what must, and must not, be left behind.
+func TestScript(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		UpdateScripts:       *update,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Condition: func(name string) (bool, error) {
+			if name == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", name)
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"waitfor":   waitFor,
+			"terminate": terminate,
+			"setenv":    setEnv,
+			"check":     check,
+			"get":       get,
+			"mode":      mode,
+			"listen":    listenStill,
+			"lock":      lock,
+		},
+	})
+}
+
+// waitFor FILE PATTERN waits until a line of the file matches.
+func waitFor(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: waitfor FILE PATTERN")
+	}
+	pattern := regexp.MustCompile("(?m)" + args[1])
+	var text []byte
+	for range 1000 {
+		if text, _ = os.ReadFile(ts.MkAbs(args[0])); pattern.Match(text) {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	ts.Fatalf("%s never matched %q:\n%s", args[0], args[1], text)
+}
+
+// terminate sends SIGTERM to all that runs in the background.
+func terminate(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 0 {
+		ts.Fatalf("usage: terminate")
+	}
+	for _, command := range ts.BackgroundCmds() {
+		ts.Check(command.Process.Signal(syscall.SIGTERM))
+	}
+}
+
+// setEnv VARIABLE FILE PATTERN sets a variable to what the pattern's group holds in the file; stdout is a file too.
+func setEnv(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: setenv VARIABLE FILE PATTERN")
+	}
+	found := regexp.MustCompile("(?m)" + args[2]).FindStringSubmatch(ts.ReadFile(args[1]))
+	if len(found) != 2 {
+		ts.Fatalf("%s has no %q", args[1], args[2])
+	}
+	ts.Setenv(args[0], found[1])
+}
+
+// check ADDRESS METHOD PATH [LINE…] asks about a request with these header lines, as Envoy does. stdout gets the status and
+// what is done to the request's headers; with ! it must be denied.
+func check(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 3 {
+		ts.Fatalf("usage: check ADDRESS METHOD PATH [LINE…]")
+	}
+	address := args[0]
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		address = "unix:" + ts.MkAbs(path)
+	}
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	ts.Check(err)
+	defer func() { ts.Check(conn.Close()) }()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	r, err := authv3.NewAuthorizationClient(conn).Check(ctx, authtest.NewCheck(args[1], args[2], args[3:]...).Raw())
+	ts.Check(err)
+	say := func(format string, args ...any) { _, _ = fmt.Fprintf(ts.Stdout(), format+"\n", args...) }
+	if denied := r.GetDeniedResponse(); denied != nil {
+		say("denied %d\n%s", denied.GetStatus().GetCode(), denied.GetBody())
+	}
+	if ok := r.GetOkResponse(); ok != nil {
+		say("allowed")
+		for _, h := range ok.GetHeaders() {
+			say("set %s: %s", h.GetHeader().GetKey(), h.GetHeader().GetValue())
+		}
+		for _, name := range ok.GetHeadersToRemove() {
+			say("remove %s", name)
+		}
+	}
+	switch r.GetStatus().GetCode() == 0 {
+	case neg:
+		ts.Fatalf("%v", r)
+	}
+}
+
+// get URL asks a server; stdout gets the reply. With ! the status must not be 200.
+func get(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: get URL")
+	}
+	r, err := http.Get(args[0])
+	ts.Check(err)
+	body, err := io.ReadAll(r.Body)
+	ts.Check(errors.Join(err, r.Body.Close()))
+	_, err = fmt.Fprintf(ts.Stdout(), "%s\n%s", r.Status, body)
+	ts.Check(err)
+	switch r.StatusCode == http.StatusOK {
+	case neg:
+		ts.Fatalf("%s", r.Status)
+	}
+}
+
+// mode OCTAL FILE… asserts permissions.
+func mode(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: mode OCTAL FILE…")
+	}
+	want, err := strconv.ParseUint(args[0], 8, 32)
+	ts.Check(err)
+	for _, name := range args[1:] {
+		info, err := os.Lstat(ts.MkAbs(name))
+		ts.Check(err)
+		if got := info.Mode().Perm(); got != os.FileMode(want) {
+			ts.Fatalf("%s has mode %04o", name, got)
+		}
+	}
+}
+
+// listenStill PATH listens on a socket as long as the script runs; with ! it leaves a socket behind on which nobody does.
+func listenStill(ts *testscript.TestScript, neg bool, args []string) {
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: ts.MkAbs(args[0]), Net: "unix"})
+	ts.Check(err)
+	switch {
+	case neg:
+		l.SetUnlinkOnClose(false)
+		ts.Check(l.Close())
+	default:
+		ts.Defer(func() { _ = l.Close() })
+	}
+}
+
+// lock FILE holds the lock of a file as long as the script runs.
+func lock(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: lock FILE")
+	}
+	f, err := os.Open(ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Check(unix.Flock(int(f.Fd()), unix.LOCK_EX))
+	ts.Defer(func() { _ = f.Close() })
+}
+
+// hardened is a program that hardens itself as postern does, and says what it is then: R-PROC-1.
+func hardened() {
+	err := forget(os.Args[1:])
+	shown, _ := os.ReadFile("/proc/self/environ") // while it can still be read
+	err = errors.Join(err, harden(nil))
+	for _, name := range append(os.Args[1:], "OTHER") {
+		_, found := os.LookupEnv(name)
+		_, value, _ := strings.Cut(string(shown), name+"=")
+		fmt.Printf("%s: found=%t shown=%t\n", name, found, value != "" && value[0] != 0)
+	}
+	dumpable, _ := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+	var core unix.Rlimit
+	err = errors.Join(err, unix.Getrlimit(unix.RLIMIT_CORE, &core))
+	fmt.Printf("harden: %v, dumpable: %d, core: %d/%d\n", err, dumpable, core.Cur, core.Max)
+}
