@@ -151,7 +151,9 @@ func exchange(conn io.ReadWriter, fields []Field, body []byte) (*Response, error
 		case *http2.RSTStreamFrame:
 			r.Reset, ended = true, true
 		case *http2.GoAwayFrame:
-			r.Reset, ended = frame.LastStreamID < id, frame.LastStreamID < id
+			if frame.ErrCode != http2.ErrCodeNo {
+				r.Reset, ended = true, true
+			}
 		}
 		if err != nil {
 			return nil, err
