@@ -1,0 +1,96 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// canary looks for what must be nowhere: the secrets of all keys that the gate made, and its pepper, in everything that
+// Postern and Envoy wrote, eight bytes at a time.
+func canary(g *gate) func(*testing.T) { // R-LOG-1, mka1 25 and 38, mlm 33
+	return func(t *testing.T) {
+		pepper, err := os.ReadFile(filepath.Join(g.dir, "data", "pepper"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets := [][]byte{bytes.TrimSpace(pepper)}
+		for _, k := range g.minted {
+			_, _, secret := parts(k.Key)
+			secrets = append(secrets, []byte(secret))
+		}
+		if len(secrets) < 10 {
+			t.Fatalf("only %d secrets to look for", len(secrets))
+		}
+		eight := map[string]bool{} // windows of secrets
+		for _, s := range secrets {
+			for i := range len(s) - 7 {
+				eight[string(s[i:i+8])] = true
+			}
+		}
+		for name, written := range g.written(t) {
+			if len(written) == 0 {
+				t.Errorf("%s is empty, so nothing was proven", name)
+			}
+			for i := range max(0, len(written)-7) {
+				if eight[string(written[i:i+8])] {
+					t.Errorf("%s holds eight bytes of a secret, near %q", name, written[max(0, i-40):i])
+					break
+				}
+			}
+		}
+	}
+}
+
+// written is all that Postern and Envoy wrote, by a name for test output.
+func (g *gate) written(t *testing.T) map[string][]byte {
+	t.Helper()
+	all := map[string][]byte{
+		"Postern's log":      []byte(g.Log()),
+		"Envoy's log":        []byte(g.rendered.Log()),
+		"Envoy's access log": []byte(g.rendered.AccessLog()),
+		"the metrics":        []byte(g.metrics(t)),
+		"the list of keys":   []byte(g.Run(t, "keys", "list", "-o", "json")),
+		"a bootstrap":        g.render(t),
+	}
+	err := filepath.WalkDir(g.dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() || entry.Name() == "pepper" {
+			return err
+		}
+		all[path], err = os.ReadFile(path)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// metrics is what Prometheus would read.
+func (g *gate) metrics(t *testing.T) string {
+	t.Helper()
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(g.dir, "health.sock"))
+		},
+	}}
+	response, err := client.Get("http://postern/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || !strings.Contains(string(body), "postern_") {
+		t.Fatalf("metrics: %v, %.200q", err, body)
+	}
+	return string(body)
+}
