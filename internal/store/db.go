@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -113,8 +114,7 @@ func (db *DB) Close() error {
 	db.writing.Lock()
 	defer db.writing.Unlock()
 	if db.stuck.Load() {
-		// Closing the file gives up its lock; its map stays until the process ends, for readers that are still in it.
-		return ignoreClosed(db.file.Close())
+		return db.release() // bolt's map stays until the process ends, for readers that are still in it
 	}
 	if db.bolt != nil {
 		if err := db.bolt.Close(); err != nil {
@@ -125,14 +125,16 @@ func (db *DB) Close() error {
 	defer db.beginning.Unlock()
 	metas := db.metas
 	db.metas = nil
-	return errors.Join(unmap(metas), ignoreClosed(db.file.Close()))
+	return errors.Join(unmap(metas), db.release())
 }
 
-func ignoreClosed(err error) error {
-	if errors.Is(err, fs.ErrClosed) {
-		return nil
+// release gives up the lock, which a map that is left would keep, and the file, unless bolt has done so.
+func (db *DB) release() error {
+	_ = syscall.Flock(int(db.file.Fd()), syscall.LOCK_UN)
+	if err := db.file.Close(); !errors.Is(err, fs.ErrClosed) {
+		return err
 	}
-	return err
+	return nil
 }
 
 // View calls fn with a read transaction and returns its error. fn sees one state of the database, whatever is written meanwhile; the Tx ends with fn.

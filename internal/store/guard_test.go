@@ -92,6 +92,24 @@ func TestAFileThatIsHarmedWhileOpen(t *testing.T) {
 			wantErr(t, "Update", err, store.ErrCorrupt)
 			allCorrupt(t, db)
 		})
+		t.Run(name+" before a commit", func(t *testing.T) {
+			t.Parallel()
+			db, path := filled(t)
+			_, err := db.Update(func(tx *store.Tx) error {
+				for i := range uint64(300) {
+					if err := blobTable().Delete(tx, store.Number(i*10)); err != nil {
+						return err
+					}
+				}
+				harm(t, path)
+				return nil
+			})
+			wantErr(t, "Update", err, store.ErrCorrupt)
+			allCorrupt(t, db)
+			check(t, db.Close())
+			_, err = store.Open(store.Options{Path: path, LockTimeout: -1}) // the lock is free
+			wantErr(t, "Open", err, store.ErrCorrupt)
+		})
 	}
 }
 

@@ -76,9 +76,9 @@ func walk[R any](db *DB, from []byte, scan func(*Tx, []byte) iter.Seq2[Row[R], e
 		err error
 	}
 	return func(yield func(Row[R], error) bool) {
-		next := bytes.Clone(from)
+		next, piece := bytes.Clone(from), []item(nil)
 		for more := true; more; {
-			var piece []item
+			piece = piece[:0]
 			err := db.View(func(tx *Tx) error {
 				for row, err := range scan(tx, next) {
 					if err != nil && row.Key == nil {

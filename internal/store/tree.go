@@ -20,7 +20,7 @@ const (
 	branchPage   = 0x01
 	leafPage     = 0x02
 	freelistPage = 0x10
-	nestedBucket = 0x01 // a leaf element's flag: the value is a bucket, page of its root (0: it follows) and sequence
+	nestedBucket = 0x01 // a leaf element's flag: the value is a bucket
 
 	boltMagic   = 0xED0CDAED
 	boltVersion = 2
@@ -115,8 +115,9 @@ func look(file []byte) (m meta, err error) {
 	return newestMeta(file)
 }
 
+// newestMeta returns what the newer of the meta pages that are whole says.
 func newestMeta(file []byte) (newest meta, err error) {
-	err = fmt.Errorf("%w: no bbolt file, or both its meta pages are damaged", ErrCorrupt)
+	found := false
 	e := binary.NativeEndian
 	for i := range 2 {
 		b := file[i*pageSize+pageHead:]
@@ -129,11 +130,14 @@ func newestMeta(file []byte) (newest meta, err error) {
 		if e.Uint32(b[8:]) != pageSize || m.freelist == noFreelist {
 			return meta{}, fmt.Errorf("%w: a bbolt file, but not one of Postern", ErrCorrupt)
 		}
-		if err != nil || m.commit > newest.commit {
-			newest, err = m, nil
+		if !found || m.commit > newest.commit {
+			newest, found = m, true
 		}
 	}
-	return newest, err
+	if !found {
+		return meta{}, fmt.Errorf("%w: no bbolt file, or both its meta pages are damaged", ErrCorrupt)
+	}
+	return newest, nil
 }
 
 // walk owns the page and all below it, whose keys must rise from key from up to, but without, to (nil: no bound).
@@ -142,50 +146,52 @@ func (t *tree) walk(id uint64, from, to []byte, in bucketKind) error {
 	if err != nil {
 		return err
 	}
-	return t.elements(id, p, from, to, in)
-}
-
-// elements walks what is on the page id, or within it.
-func (t *tree) elements(id uint64, p page, from, to []byte, in bucketKind) error {
 	n := p.count()
+	if n > 0 && (bytes.Compare(p.key(0), from) < 0 || to != nil && bytes.Compare(p.key(n-1), to) >= 0) {
+		return fmt.Errorf("%w: page %d: its keys are out of order", ErrCorrupt, id)
+	}
+	if p.kind() == leafPage {
+		return t.leaf(id, p, in)
+	}
 	for i := range n {
-		key, next := p.key(i), to
+		next := to
 		if i+1 < n {
 			next = p.key(i + 1)
 		}
-		if bytes.Compare(key, from) < 0 || next != nil && bytes.Compare(key, next) >= 0 {
-			return fmt.Errorf("%w: page %d: its keys are out of order", ErrCorrupt, id)
-		}
-		var err error
-		if p.kind() == branchPage {
-			err = t.walk(p.child(i), key, next, in)
-		} else {
-			err = t.leaf(id, p, i, in)
-		}
-		if err != nil {
+		if err := t.walk(p.child(i), p.key(i), next, in); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// leaf looks at an element of a leaf page: a record, which must lie on the page, or a bucket.
-func (t *tree) leaf(id uint64, p page, i int, in bucketKind) error {
-	value := p.value(i)
-	if isBucket := p.flags(i)&nestedBucket != 0; isBucket != (in == ofBuckets) {
-		return fmt.Errorf("%w: page %d: element %d should not be there", ErrCorrupt, id, i)
+// leaf looks at the elements of a leaf page: all must lie on it. Their order is left to those who read them, for to touch each key
+// would take longer than all the rest.
+func (t *tree) leaf(id uint64, p page, in bucketKind) error {
+	for i := range p.count() {
+		value := p.value(i)
+		if isBucket := p.flags(i)&nestedBucket != 0; isBucket != (in == ofBuckets) {
+			return fmt.Errorf("%w: page %d: element %d should not be there", ErrCorrupt, id, i)
+		}
+		if in == ofBuckets {
+			if err := t.bucket(id, value); err != nil {
+				return err
+			}
+		}
 	}
-	if in == ofRecords {
-		return nil
-	}
+	return nil
+}
+
+// bucket walks a bucket: the page of its root and its sequence, of 8 bytes each. Without a page it is small, and the root follows.
+func (t *tree) bucket(id uint64, value []byte) error {
 	if root := binary.NativeEndian.Uint64(value); root != 0 {
 		return t.walk(root, nil, nil, ofRecords)
 	}
-	inline := page(value[16:]) // behind root and sequence
-	if inline.kind() != leafPage {
-		return fmt.Errorf("%w: page %d: element %d is no bucket", ErrCorrupt, id, i)
+	root := page(value[16:])
+	if root.kind() != leafPage {
+		return fmt.Errorf("%w: page %d: a bucket has no root", ErrCorrupt, id)
 	}
-	return t.elements(id, inline, nil, nil, ofRecords)
+	return t.leaf(id, root, ofRecords)
 }
 
 // free owns the page of the free list, and the pages in it.
