@@ -40,23 +40,22 @@ func newDecisionLog(log *slog.Logger, which DecisionLog) *decisionLog {
 
 // decided logs a decision, if it is one of those that are logged. err says more about one that failed.
 func (l *decisionLog) decided(d *Decision, r *Request, err error, now time.Time) {
-	fault := d.reason.Class() == ClassUnavailable
-	switch l.which {
-	case LogAll:
-	case LogSampled:
-		if l.seen.Add(1)%sampleEvery != 0 && !(fault && l.faults[d.reason].over(now)) {
-			return
-		}
-	case LogNone:
-		if !fault || !l.faults[d.reason].over(now) {
-			return
-		}
-	case LogDenied, "":
-		if d.Allowed() {
-			return
-		}
+	if l.chosen(d) || d.reason.Class() == ClassUnavailable && l.faults[d.reason].over(now) {
+		l.write(d, r, err)
 	}
-	l.write(d, r, err)
+}
+
+func (l *decisionLog) chosen(d *Decision) bool {
+	switch l.which {
+	case LogNone:
+		return false
+	case LogSampled:
+		return l.seen.Add(1)%sampleEvery == 0
+	case LogAll:
+		return true
+	case LogDenied:
+	}
+	return !d.Allowed()
 }
 
 func (l *decisionLog) write(d *Decision, r *Request, err error) {

@@ -14,13 +14,13 @@ import (
 )
 
 // lines returns what was logged, line by line, without time.
-func (s *served) lines(t testing.TB) []map[string]any {
-	t.Helper()
+func (s *served) lines(tb testing.TB) []map[string]any {
+	tb.Helper()
 	var all []map[string]any
 	for line := range strings.Lines(s.log.String()) {
 		var attributes map[string]any
 		if err := json.Unmarshal([]byte(line), &attributes); err != nil {
-			t.Fatalf("%v in %q", err, line)
+			tb.Fatalf("%v in %q", err, line)
 		}
 		delete(attributes, "time")
 		all = append(all, attributes)
@@ -37,7 +37,7 @@ func TestWhatIsLoggedOfADecision(t *testing.T) {
 	g := newGate(t, options(t, extauthz.PolicySpec{Name: "orders", Paths: []string{"/v1/orders"}, Permissions: []string{"order:read"}}))
 	s := serve(t, g, nil)
 	id, key := g.create(keystore.KeySpec{})
-	s.check(t, t.Context(), extauthz.Sample(t, extauthz.ShapeList, key))
+	s.check(t.Context(), t, extauthz.Sample(t, extauthz.ShapeList, key))
 	want := []map[string]any{{
 		"level": "INFO", "msg": "request refused", "reason": "permission_missing", "policy": "orders", "tenant": "acme", "environment": "LIVE",
 		"key_id": id, "end_user": "user-4711", "method": "GET", "host": "api.example.com", "path": "/v1/orders", "protocol": "HTTP/2",

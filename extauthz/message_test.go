@@ -177,12 +177,12 @@ func grammar() map[string][]readField {
 
 // reducedSchema is CheckRequest with readFields alone.
 var reducedSchema = sync.OnceValue(func() protoreflect.MessageDescriptor {
-	file := &descriptorpb.FileDescriptorProto{Name: proto.String("reduced.proto"), Syntax: proto.String("proto3")}
+	file := &descriptorpb.FileDescriptorProto{Name: new("reduced.proto"), Syntax: new("proto3")}
 	for name, fields := range grammar() {
-		m := &descriptorpb.DescriptorProto{Name: proto.String(name)}
+		m := &descriptorpb.DescriptorProto{Name: new(name)}
 		for _, f := range fields {
 			d := &descriptorpb.FieldDescriptorProto{
-				Name: proto.String(f.name), Number: proto.Int32(int32(f.number)),
+				Name: new(f.name), Number: new(int32(f.number)),
 				Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
 			}
 			if f.repeated || f.kind == "map" {
@@ -196,13 +196,13 @@ var reducedSchema = sync.OnceValue(func() protoreflect.MessageDescriptor {
 			case "map":
 				camel := strings.ReplaceAll(strings.Title(strings.ReplaceAll(f.name, "_", " ")), " ", "") + "Entry" //nolint:staticcheck // ASCII
 				m.NestedType = append(m.NestedType, mapEntry(camel))
-				d.Type, d.TypeName = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum(), proto.String("."+name+"."+camel)
+				d.Type, d.TypeName = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum(), new("."+name+"."+camel)
 			default:
-				d.Type, d.TypeName = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum(), proto.String("."+f.kind)
+				d.Type, d.TypeName = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum(), new("."+f.kind)
 			}
 			if f.oneof {
-				m.OneofDecl = []*descriptorpb.OneofDescriptorProto{{Name: proto.String("member")}}
-				d.OneofIndex = proto.Int32(0)
+				m.OneofDecl = []*descriptorpb.OneofDescriptorProto{{Name: new("member")}}
+				d.OneofIndex = new(int32)
 			}
 			m.Field = append(m.Field, d)
 		}
@@ -219,12 +219,12 @@ var reducedSchema = sync.OnceValue(func() protoreflect.MessageDescriptor {
 func mapEntry(name string) *descriptorpb.DescriptorProto {
 	field := func(name string, number int32, t descriptorpb.FieldDescriptorProto_Type) *descriptorpb.FieldDescriptorProto {
 		return &descriptorpb.FieldDescriptorProto{
-			Name: proto.String(name), Number: proto.Int32(number), Type: t.Enum(),
+			Name: new(name), Number: new(number), Type: t.Enum(),
 			Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
 		}
 	}
 	return &descriptorpb.DescriptorProto{
-		Name: proto.String(name), Options: &descriptorpb.MessageOptions{MapEntry: proto.Bool(true)},
+		Name: new(name), Options: &descriptorpb.MessageOptions{MapEntry: new(true)},
 		Field: []*descriptorpb.FieldDescriptorProto{
 			field("key", 1, descriptorpb.FieldDescriptorProto_TYPE_STRING),
 			field("value", 2, descriptorpb.FieldDescriptorProto_TYPE_BYTES),
@@ -311,6 +311,7 @@ func (d drawer) other(number protowire.Number) []byte {
 		b = append(b, "12345678"...)
 	case protowire.BytesType:
 		b = protowire.AppendBytes(b, d.value("map"))
+	case protowire.EndGroupType: // of no group
 	case protowire.StartGroupType:
 		b = append(b, d.other(protowire.Number(d.number(1, 1<<31-1)))...) // in a group the decoder takes larger numbers
 		end := number

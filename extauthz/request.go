@@ -60,7 +60,7 @@ var (
 // http.path was made printable by Envoy, and counts before it. Nothing is allocated while the headers fit the room.
 func scan(b []byte, room []Header) (Request, error) {
 	s := scanner{Request: Request{Headers: room}}
-	err := walk(unsafe.String(unsafe.SliceData(b), len(b)), s.checkRequest)
+	err := walk(alias(b), s.checkRequest)
 	if err == nil {
 		err = s.finish()
 	}
@@ -259,9 +259,9 @@ func (s *nameSet) add(name string, headers []Header) int {
 		}
 		return at
 	}
-	var sum uint8
+	sum := 0
 	if n := len(name); n > 0 {
-		sum = uint8(n)*37 + name[0] + name[n/2]*3 + name[n-1]*5
+		sum = (37*n + int(name[0]) + 3*int(name[n/2]) + 5*int(name[n-1])) % 256
 	}
 	word, bit := &s.seen[sum/64], uint64(1)<<(sum%64)
 	if *word&bit == 0 {
@@ -351,12 +351,11 @@ func longField(message string) (number uint64, value, rest string, ok bool) {
 		}
 		return 0, "", rest[n:], true
 	}
-	size, n := protowire.ConsumeVarint([]byte(rest))
-	if n < 0 || size > uint64(len(rest)-n) {
+	data, n := protowire.ConsumeBytes([]byte(rest))
+	if n < 0 {
 		return 0, "", "", false
 	}
-	rest = rest[n:]
-	return number, rest[:size], rest[size:], true
+	return number, rest[n-len(data) : n], rest[n:], true
 }
 
 // text returns b, which the decoder would refuse unless it is UTF-8.
@@ -388,4 +387,9 @@ func word(s string) uint64 {
 	_ = s[7]
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
 		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+// alias returns b as a string without a copy of it. Nobody writes to a message that was received.
+func alias(b []byte) string {
+	return unsafe.String(unsafe.SliceData(b), len(b)) //nolint:gosec // a string of a living slice, with its length
 }

@@ -1,7 +1,6 @@
 package extauthz
 
 import (
-	"encoding/binary"
 	"net/http"
 	"slices"
 	"strings"
@@ -27,22 +26,20 @@ import (
 // maxSet is how many bytes the request headers that one reply sets may have: their names and values.
 const maxSet = 8 << 10
 
-// The fields that a CheckResponse of ours has.
+// The fields that a CheckResponse of ours has: their numbers, all of which fit into a tag of one byte.
 const (
-	checkStatus, checkDenied, checkOK, checkMetadata protowire.Number = 1, 2, 3, 4 // CheckResponse
+	checkStatus, checkDenied, checkOK, checkMetadata byte = 1, 2, 3, 4 // CheckResponse
 
-	statusCode protowire.Number = 1 // google.rpc.Status, and envoy.type.v3.HttpStatus
+	statusCode byte = 1 // google.rpc.Status, and envoy.type.v3.HttpStatus
 
-	deniedStatus, deniedHeaders, deniedBody protowire.Number = 1, 2, 3 // DeniedHttpResponse
-	okHeaders, okRemove, okRespond          protowire.Number = 2, 5, 6 // OkHttpResponse
+	deniedStatus, deniedHeaders, deniedBody byte = 1, 2, 3 // DeniedHttpResponse
+	okHeaders, okRemove, okRespond          byte = 2, 5, 6 // OkHttpResponse
 
-	optionHeader, optionAppend, optionAction protowire.Number = 1, 2, 3 // HeaderValueOption
-	overwriteOrAdd                                            = 2       // its append_action
+	optionHeader, optionAppend, optionAction byte = 1, 2, 3 // HeaderValueOption
+	overwriteOrAdd                                = 2       // its append_action
 
-	structFields protowire.Number = 1 // google.protobuf.Struct
-	valueString  protowire.Number = 3 // google.protobuf.Value
-
-	entryKey, entryValue protowire.Number = 1, 2 // an entry of a map, and HeaderValue
+	structFields, valueString byte = 1, 3 // google.protobuf.Struct, google.protobuf.Value
+	entryKey, entryValue      byte = 1, 2 // HeaderValue, and an entry of a map
 )
 
 // encoded is pieces as bytes of a CheckResponse: fields of its submessages, one after the other. The zero value allows
@@ -89,7 +86,7 @@ type encodedReply struct {
 func encodeReply(r *reply) encodedReply {
 	var e encodedReply
 	headers, status := begin(nil, deniedStatus)
-	e.headers = end(appendNumber(headers, statusCode, uint64(r.status)), status)
+	e.headers = end(appendNumber(headers, statusCode, r.status), status)
 	for _, h := range r.headers {
 		e.headers = appendHeader(e.headers, deniedHeaders, h.name, h.value)
 	}
@@ -203,7 +200,7 @@ func (a *Authorizer) appendDenial(dst []byte, d *Decision, reason Reason, r *Req
 		code = codes.Unauthenticated
 	}
 	dst, status := begin(dst, checkStatus)
-	dst = end(appendNumber(dst, statusCode, uint64(code)), status)
+	dst = end(appendNumber(dst, statusCode, int(code)), status)
 
 	dst, refusal := begin(dst, checkDenied)
 	dst = append(dst, says.encoded.headers...)
@@ -260,7 +257,7 @@ func appendMetadata(dst []byte, name, value string) []byte {
 }
 
 // appendHeader appends a HeaderValueOption as field number.
-func appendHeader(dst []byte, number protowire.Number, name, value string) []byte {
+func appendHeader(dst []byte, number byte, name, value string) []byte {
 	dst, option := begin(dst, number)
 	dst, header := begin(dst, optionHeader)
 	dst = appendString(dst, entryKey, name)
@@ -270,30 +267,29 @@ func appendHeader(dst []byte, number protowire.Number, name, value string) []byt
 	return end(dst, option)
 }
 
-func appendString(dst []byte, number protowire.Number, s string) []byte {
+func appendString(dst []byte, number byte, s string) []byte {
 	dst, start := begin(dst, number)
 	return end(append(dst, s...), start)
 }
 
-func appendNumber(dst []byte, number protowire.Number, v uint64) []byte {
-	return protowire.AppendVarint(protowire.AppendTag(dst, number, protowire.VarintType), v)
+func appendNumber(dst []byte, number byte, v int) []byte {
+	return protowire.AppendVarint(append(dst, number<<3|byte(protowire.VarintType)), uint64(max(v, 0)))
 }
 
 // begin begins a length-delimited field that lasts to the end that is called with start. Empty, it has no need of one.
-func begin(dst []byte, number protowire.Number) (grown []byte, start int) {
-	return append(dst, byte(protowire.EncodeTag(number, protowire.BytesType)), 0), len(dst) + 2
+func begin(dst []byte, number byte) (grown []byte, start int) {
+	return append(dst, number<<3|byte(protowire.BytesType), 0), len(dst) + 2
 }
 
-// end ends the field that began at start.
+// end ends the field that began at start, and puts its length before it.
 func end(dst []byte, start int) []byte {
 	size := len(dst) - start
-	if size < 0x80 {
+	if 0 <= size && size < 0x80 {
 		dst[start-1] = byte(size)
 		return dst
 	}
-	var length [binary.MaxVarintLen64]byte
-	n := binary.PutUvarint(length[:], uint64(size))
-	return slices.Replace(dst, start-1, start, length[:n]...)
+	var room [10]byte
+	return slices.Replace(dst, start-1, start, protowire.AppendVarint(room[:0], uint64(max(size, 0)))...)
 }
 
 // isLowerToken reports whether name may be the name of a header, in lower case.

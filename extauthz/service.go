@@ -70,7 +70,8 @@ type Service struct {
 
 	server *grpc.Server
 	health *health.Server
-	drain  context.CancelFunc // ends the streams
+	// endStreams makes streams end, which would last as long as their callers want, and a drain with them.
+	endStreams func()
 }
 
 // NewService returns a Service that is not ready yet. It must be drained in the end, even if it never served.
@@ -85,8 +86,8 @@ func NewService(o ServiceOptions) *Service {
 		s.maxInFlight = defaultInFlight
 	}
 	s.rooms.New = func() any { return new([headerRoom]Header) }
-	draining, drain := context.WithCancel(context.Background())
-	s.drain = drain
+	draining := make(chan struct{})
+	s.endStreams = sync.OnceFunc(func() { close(draining) })
 
 	options := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2(proto.Name)}),
@@ -109,8 +110,13 @@ func NewService(o ServiceOptions) *Service {
 	s.server.RegisterService(&grpc.ServiceDesc{
 		ServiceName: authorizationService,
 		HandlerType: (*any)(nil),
-		Methods:     []grpc.MethodDesc{{MethodName: "Check", Handler: checkHandler}},
-	}, s)
+		Methods: []grpc.MethodDesc{{
+			MethodName: "Check",
+			Handler: func(_ any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+				return s.check(ctx, decode)
+			},
+		}},
+	}, nil)
 	s.health.SetServingStatus(authorizationService, healthpb.HealthCheckResponse_NOT_SERVING)
 	s.Unready()
 	healthpb.RegisterHealthServer(s.server, s.health)
@@ -138,7 +144,7 @@ func (s *Service) Serve(l net.Listener) error {
 // whose error is then returned. The Service cannot be used again.
 func (s *Service) Drain(ctx context.Context) error {
 	s.Unready()
-	s.drain()
+	s.endStreams()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -152,10 +158,6 @@ func (s *Service) Drain(ctx context.Context) error {
 		<-done
 		return ctx.Err()
 	}
-}
-
-func checkHandler(s any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-	return s.(*Service).check(ctx, decode)
 }
 
 // check is where a request enters, and where the clock is read for it.
@@ -265,13 +267,19 @@ func (p *bufferPool) Put(b *[]byte) {
 	}
 }
 
-// endWith ends streams when ctx ends. They would last as long as their callers want, and a drain with them.
-func endWith(ctx context.Context) grpc.StreamServerInterceptor {
+// endWith ends streams when draining is closed.
+func endWith(draining <-chan struct{}) grpc.StreamServerInterceptor {
 	return func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
-		until, cancel := context.WithCancel(stream.Context())
+		ctx, cancel := context.WithCancel(stream.Context())
 		defer cancel()
-		defer context.AfterFunc(ctx, cancel)()
-		return handle(srv, endingStream{stream, func() context.Context { return until }})
+		go func() {
+			select {
+			case <-draining:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+		return handle(srv, endingStream{stream, func() context.Context { return ctx }})
 	}
 }
 

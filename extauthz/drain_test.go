@@ -1,0 +1,106 @@
+package extauthz_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+
+	"github.com/postern-auth/postern/extauthz"
+	"github.com/postern-auth/postern/keystore"
+)
+
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	s := serve(t, newGate(t, options(t)), nil)
+	client := healthpb.NewHealthClient(s)
+	expect := func(want healthpb.HealthCheckResponse_ServingStatus) {
+		t.Helper()
+		for _, service := range []string{"", authorization} {
+			got, err := client.Check(t.Context(), &healthpb.HealthCheckRequest{Service: service})
+			if err != nil || got.GetStatus() != want {
+				t.Errorf("health of %q: %v, %v, want %v", service, got, err, want)
+			}
+		}
+	}
+	watch, err := client.Watch(t.Context(), &healthpb.HealthCheckRequest{Service: authorization})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := func(want healthpb.HealthCheckResponse_ServingStatus) {
+		t.Helper()
+		if got, err := watch.Recv(); err != nil || got.GetStatus() != want {
+			t.Errorf("watched health: %v, %v, want %v", got, err, want)
+		}
+	}
+	expect(healthpb.HealthCheckResponse_NOT_SERVING)
+	seen(healthpb.HealthCheckResponse_NOT_SERVING)
+	s.Ready()
+	expect(healthpb.HealthCheckResponse_SERVING)
+	seen(healthpb.HealthCheckResponse_SERVING)
+	s.Unready()
+	expect(healthpb.HealthCheckResponse_NOT_SERVING)
+	seen(healthpb.HealthCheckResponse_NOT_SERVING)
+	s.Ready()
+	seen(healthpb.HealthCheckResponse_SERVING)
+	if _, err := client.Check(t.Context(), &healthpb.HealthCheckRequest{Service: "other"}); status.Code(err) != codes.NotFound {
+		t.Errorf("health of another service: %v, want NotFound", err)
+	}
+	// A drain ends the watch; otherwise it would wait for ever.
+	if err := s.Drain(t.Context()); err != nil {
+		t.Errorf("Drain: %v", err)
+	}
+	for err = nil; err == nil; {
+		_, err = watch.Recv()
+	}
+}
+
+func TestDrainAnswersWhatIsInFlight(t *testing.T) {
+	t.Parallel()
+	cache := stuckCache{make(chan struct{})}
+	g := newGateWith(t, options(t), cache)
+	s := serve(t, g, nil)
+	message := extauthz.Sample(t, extauthz.ShapeList, g.key(keystore.KeySpec{}))
+	answered := make(chan string, 1)
+	begun := make(chan struct{})
+	go func() {
+		close(begun)
+		answered <- s.reason(t.Context(), message)
+	}()
+	<-begun
+	time.Sleep(50 * time.Millisecond) // until the check waits for the store
+	time.AfterFunc(50*time.Millisecond, func() { close(cache.released) })
+	if err := s.Drain(t.Context()); err != nil {
+		t.Errorf("Drain: %v", err)
+	}
+	if got := <-answered; got != "allowed" {
+		t.Errorf("the check in flight: %s, want allowed", got)
+	}
+}
+
+func TestDrainHasAnEnd(t *testing.T) {
+	t.Parallel()
+	cache := stuckCache{make(chan struct{})}
+	g := newGateWith(t, options(t), cache)
+	t.Cleanup(func() { close(cache.released) })
+	s := serve(t, g, nil)
+	message := extauthz.Sample(t, extauthz.ShapeList, g.key(keystore.KeySpec{}))
+	ended := make(chan error, 1)
+	go func() {
+		_, err := s.send(t.Context(), message)
+		ended <- err
+	}()
+	time.Sleep(50 * time.Millisecond) // until the check waits for the store
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := s.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Drain: %v, want its deadline", err)
+	}
+	if err := <-ended; err == nil {
+		t.Error("the check that was cut off has an answer")
+	}
+}
