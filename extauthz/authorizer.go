@@ -3,6 +3,7 @@ package extauthz
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -91,6 +92,7 @@ func (a *Authorizer) route(r *Request, path string, d *Decision) (narrowed int, 
 	if r.Policy.Present {
 		d.policy = a.router.named[r.Policy.Value]
 		if d.policy == nil {
+			d.cause = fmt.Errorf("context_extensions: there is no policy %q", r.Policy.Value)
 			return 0, ReasonPolicyUnknown
 		}
 	} else {
@@ -101,6 +103,7 @@ func (a *Authorizer) route(r *Request, path string, d *Decision) (narrowed int, 
 	}
 	number, known := a.environments[r.Environment.Value]
 	if !known {
+		d.cause = fmt.Errorf("context_extensions: there is no environment %q", r.Environment.Value)
 		return 0, ReasonEnvironmentUnconfigured
 	}
 	return number, ReasonUndecided
@@ -113,13 +116,17 @@ func (a *Authorizer) prove(ctx context.Context, found presented, now time.Time, 
 	}
 	match, err := a.keys.Lookup(ctx, found.key.text, a.prepared, now)
 	if err != nil {
-		return reasonOf(err)
+		reason := reasonOf(err)
+		if reason.Class() == ClassUnavailable {
+			d.cause = err
+		}
+		return reason
 	}
 	key := match.Prepared.(*preparedKey)
 	switch {
 	case key.refused != ReasonUndecided:
 		return key.refused
-	case a.profile.prefixMustFit && !a.prefixFits(found.key.text, key.number, match.Imported):
+	case a.profile.prefixMustFit && !a.prefixFits(found.key.text, &match, key.number):
 		return ReasonKeyPrefixMismatch
 	case found.token.kind != 0:
 		return ReasonTokenRefused // until tokens are built
@@ -149,16 +156,23 @@ func reasonOf(err error) Reason {
 	return ReasonStore
 }
 
-// prefixFits reports whether a key is printed with the prefix of its environment; an imported one, whose text is not ours,
-// only must not begin with that of another environment. Where one prefix begins another the longer one counts.
-func (a *Authorizer) prefixFits(text string, environment int, imported bool) bool {
-	longest := -1
+// afterPrefix is how many bytes of a key of ours follow its prefix: id, secret and checksum.
+const afterPrefix = 12 + 32 + 6
+
+// prefixFits reports whether a key is printed with the prefix of its environment. An imported one, whose text is not ours,
+// only must not begin with that of another environment; where one prefix begins another, the longer one counts.
+func (a *Authorizer) prefixFits(text string, match *keystore.Match, environment int) bool {
+	if !match.Imported {
+		prefix := a.prefixes[environment]
+		return len(text) == len(prefix)+afterPrefix && strings.HasPrefix(text, prefix)
+	}
+	begins := -1
 	for i, prefix := range a.prefixes {
-		if strings.HasPrefix(text, prefix) && (longest < 0 || len(prefix) > len(a.prefixes[longest])) {
-			longest = i
+		if strings.HasPrefix(text, prefix) && (begins < 0 || len(prefix) > len(a.prefixes[begins])) {
+			begins = i
 		}
 	}
-	return longest == environment || imported && longest < 0
+	return begins < 0 || begins == environment
 }
 
 // delegate is step 5: it decides for whom the request acts.

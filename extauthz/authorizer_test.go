@@ -3,6 +3,7 @@ package extauthz_test
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -236,6 +237,10 @@ func TestAPrefixMayHaveToFit(t *testing.T) { // R-KEY-3, mlm
 	})
 	renamed.deny(extauthz.ReasonKeyPrefixMismatch, get("/", "x-tenant-api-key: "+live))
 	renamed.allow(get("/", "x-tenant-api-key: "+eu))
+	shorter := g.with(func(o *extauthz.Options) {
+		o.Environments = []keystore.Environment{{Name: "LIVE", KeyPrefix: "mlm_"}, o.Environments[1], {Name: "EU", KeyPrefix: "eu_"}}
+	})
+	shorter.deny(extauthz.ReasonKeyPrefixMismatch, get("/", "x-tenant-api-key: "+live))
 
 	// No other profile asks.
 	plain := g.with(func(o *extauthz.Options) {
@@ -259,6 +264,9 @@ func TestWhenTheStoreCannotAnswerNothingPasses(t *testing.T) { // R-RESP-6
 		t.Fatal(err)
 	}
 	a := g.deny(extauthz.ReasonStore, get("/", key))
+	if cause := a.Decision.Cause(); !errors.Is(cause, keystore.ErrUnavailable) {
+		t.Errorf("the cause is %v, want the key store's", cause)
+	}
 	if a.Status != 503 || !strings.Contains(strings.Join(a.Headers, "\n"), "retry-after: 1") {
 		t.Errorf("got %d %q", a.Status, a.Headers)
 	}

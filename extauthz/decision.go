@@ -11,6 +11,7 @@ type Decision struct {
 	policy *policy      // that was chosen; nil before one is
 	key    *preparedKey // that was proven; nil before it is
 	match  keystore.Match
+	cause  error // of a fault of ours
 
 	// What this request adds to the prepared pieces.
 	endUser  string   // verified; "" when the request is the tenant's own
@@ -24,6 +25,9 @@ func (d *Decision) Allowed() bool { return d.reason.Class() == ClassAllowed }
 
 // Reason returns why the decision is what it is.
 func (d *Decision) Reason() Reason { return d.reason }
+
+// Cause returns what went wrong where the fault is ours, for the log alone; usually nil.
+func (d *Decision) Cause() error { return d.cause }
 
 // Policy returns the name of the policy that was applied, or "" where none was chosen.
 func (d *Decision) Policy() string {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/postern-auth/postern/extauthz"
 	"github.com/postern-auth/postern/keystore"
@@ -185,5 +186,44 @@ func TestAHostOfTwoIsRefused(t *testing.T) { // R-HOST-1
 	}
 	if d := a.Authorize(t.Context(), request("GET", "A.com.:443", "/"), noon()); d.Reason() != extauthz.ReasonPublic {
 		t.Errorf("got %s, want public", d.Reason())
+	}
+}
+
+// TestTheLawHoldsForEveryRequest asks about requests at random: what is allowed has each managed header set or removed,
+// which ask checks, and every received spelling removed.
+func TestTheLawHoldsForEveryRequest(t *testing.T) { // R-SPOOF-1, R-SPOOF-2, R-RESP-2
+	t.Parallel()
+	for _, profile := range []string{"default", "mka1", "mlm"} {
+		g := newGate(t, withProfile(t, profile,
+			extauthz.PolicySpec{Paths: []string{"/public"}, Auth: extauthz.AuthNone},
+			extauthz.PolicySpec{Paths: []string{"/kept"}, Credentials: extauthz.CredentialsKeep, Preflight: true},
+		))
+		key := bearer(g)[0]
+		names := g.o.Profile.Names()
+		var sent []string
+		for _, name := range slices.Concat(names.Outputs, names.Inputs, names.Credentials) {
+			sent = append(append(sent, spellings(name)...), name)
+		}
+		rapid.Check(t, func(rt *rapid.T) {
+			r := request(rapid.SampledFrom([]string{"GET", "OPTIONS"}).Draw(rt, "method"), "", rapid.SampledFrom([]string{"/", "/public", "/kept"}).Draw(rt, "path"),
+				"origin: https://a.example", "access-control-request-method: PUT")
+			if rapid.Bool().Draw(rt, "key") {
+				name, value, _ := strings.Cut(key, ": ")
+				r.Headers = append(r.Headers, extauthz.Header{Name: name, Value: value})
+			}
+			for _, name := range rapid.SliceOf(rapid.SampledFrom(sent)).Draw(rt, "headers") {
+				r.Headers = append(r.Headers, extauthz.Header{Name: name, Value: rapid.StringMatching("[a-z,!]{0,3}").Draw(rt, "value")})
+			}
+			a := g.ask(r)
+			if !a.Decision.Allowed() {
+				return
+			}
+			for _, h := range r.Headers {
+				name := strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(h.Name))
+				if name != strings.ToLower(h.Name) && slices.Contains(sent, name) && !slices.Contains(a.Remove, h.Name) {
+					rt.Errorf("%q was received and is not removed", h.Name)
+				}
+			}
+		})
 	}
 }

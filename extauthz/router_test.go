@@ -169,6 +169,9 @@ func TestEnvoyNamesThePolicyAndTheEnvironment(t *testing.T) {
 			if d.Reason() != test.want || d.Policy() != test.chosen {
 				t.Errorf("got %s by policy %q, want %s by %q", d.Reason(), d.Policy(), test.want, test.chosen)
 			}
+			if fault := test.want.Class() == extauthz.ClassUnavailable; (d.Cause() != nil) != fault {
+				t.Errorf("the cause is %v, our fault: %v", d.Cause(), fault)
+			}
 		})
 	}
 }
