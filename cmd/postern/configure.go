@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/postern-auth/postern/config"
 	"github.com/postern-auth/postern/extauthz"
@@ -24,6 +25,28 @@ type settings struct {
 	gate     extauthz.Options // only by loadGate
 	warnings []config.Problem // likewise
 	exposed  error            // what could not be done to keep its secrets in this process
+}
+
+// loadData is load for commands that need no more than the data folder: whoever must end a key now need not mend the
+// policies first, or know a secret that only Envoy's listener asks for. What they pass over is said.
+func (l located) loadData(out *output) (settings, error) {
+	s, err := l.load()
+	invalid := (*config.InvalidError)(nil)
+	if !errors.As(err, &invalid) || s.Config == nil || slices.ContainsFunc(invalid.Problems, concernsData) {
+		return s, err
+	}
+	out.note("%q has problems that do not concern this command; see: postern check config", s.File)
+	return s, nil
+}
+
+// concernsData reports whether a problem may change which data are meant, or how they are read.
+func concernsData(p config.Problem) bool {
+	section, _, _ := strings.Cut(strings.ReplaceAll(p.Path, "[", "."), ".")
+	switch section {
+	case "listen", "authz", "api", "admin", "shutdown", "headers", "errors", "policies", "default_policy", "telemetry":
+		return false
+	}
+	return true // and so is a key that is unknown: it may be one of those that count, misspelt
 }
 
 // loadGate is load for commands that serve, show or render the gate: the file must make sense to its builder too.

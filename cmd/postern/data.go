@@ -33,6 +33,7 @@ type data struct {
 	db       *store.DB
 	keys     *keystore.Store
 	narrowed []string // paths from which the group's rights were taken
+	lost     []string // environments that some keys have and the file no longer lists
 }
 
 // Close closes both.
@@ -50,8 +51,8 @@ func adminClient(c *config.Config) *admin.Client {
 }
 
 // withData runs work against the running Postern or, when none runs, in process on the database.
-func (l located) withData(ctx context.Context, a access, work func(*admin.Client) error) error {
-	s, err := l.load()
+func (l located) withData(ctx context.Context, out *output, a access, work func(*admin.Client) error) error {
+	s, err := l.loadData(out)
 	if err != nil {
 		return err
 	}
@@ -118,6 +119,11 @@ func tryData(c *config.Config, a access, patience time.Duration) (_ *data, err e
 	o.ReadOnly = a == reading
 	if d.keys, err = keystore.Open(o, time.Now()); err != nil {
 		return nil, errors.Join(explainedOpen(c, err), d.db.Close())
+	}
+	if a == writing {
+		if d.lost, err = lostEnvironments(c, d); err != nil {
+			return nil, errors.Join(err, d.Close())
+		}
 	}
 	return d, nil
 }

@@ -25,7 +25,7 @@ Example: in a Kubernetes container.
 
 // Run asks the running Postern.
 func (h *healthCmd) Run(ctx context.Context, out *output) error {
-	s, err := h.load()
+	s, err := h.loadData(out)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func (k *keysImportCmd) Run(ctx context.Context, out *output) error {
 		defer func() { _ = f.Close() }() // nothing is written
 		lines = f
 	}
-	return k.withData(ctx, writing, func(c *admin.Client) error {
+	return k.withData(ctx, out, writing, func(c *admin.Client) error {
 		result, err := c.Import(ctx, admin.ImportOptions{
 			Format: k.Format, CreateTenants: k.CreateTenants, AcceptUnenforcedLimits: k.AcceptUnenforcedLimits,
 		}, lines)

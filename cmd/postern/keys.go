@@ -52,7 +52,7 @@ func (k *keysCreateCmd) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	return k.withData(ctx, writing, func(c *admin.Client) error {
+	return k.withData(ctx, out, writing, func(c *admin.Client) error {
 		created, err := c.CreateKey(ctx, r)
 		if err != nil {
 			return err
@@ -113,7 +113,7 @@ Example:
 
 // Run lists keys.
 func (k *keysListCmd) Run(ctx context.Context, out *output) error {
-	return k.withData(ctx, reading, func(c *admin.Client) error {
+	return k.withData(ctx, out, reading, func(c *admin.Client) error {
 		keys := c.Keys(ctx, admin.KeyFilter{Tenant: k.Tenant, Environment: k.Env, State: text(k.State)})
 		columns := []string{"ID", "START", "TENANT", "ENVIRONMENT", "STATE", "NAME", "PERMISSIONS", "EXPIRES", "LAST USED"}
 		return list(out, "keys", keys, columns, func(k admin.Key) []string {
@@ -132,7 +132,7 @@ type keyRef struct {
 
 // change does something to the key and shows it.
 func (k keyRef) change(ctx context.Context, out *output, do func(*admin.Client, context.Context, string) (admin.Key, error)) error {
-	return k.withData(ctx, writing, func(c *admin.Client) error {
+	return k.withData(ctx, out, writing, func(c *admin.Client) error {
 		key, err := do(c, ctx, k.ID)
 		if err != nil {
 			return err
@@ -152,7 +152,7 @@ func (*keysGetCmd) Help() string {
 
 // Run shows a key.
 func (k *keysGetCmd) Run(ctx context.Context, out *output) error {
-	return k.withData(ctx, reading, func(c *admin.Client) error {
+	return k.withData(ctx, out, reading, func(c *admin.Client) error {
 		key, err := c.Key(ctx, k.ID)
 		if err != nil {
 			return err

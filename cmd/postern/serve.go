@@ -85,31 +85,35 @@ func newPostern(ctx context.Context, s settings, log *slog.Logger) (_ *postern, 
 	for _, path := range p.data.narrowed {
 		log.WarnContext(ctx, "took away the rights of the group", "path", path)
 	}
+	for _, name := range p.data.lost {
+		log.WarnContext(ctx, "keys are refused because their environment is not in the file", "environment", name, "file", s.File)
+	}
 	registry := telemetry.NewRegistry(build())
 	publish(registry, p.data.keys)
-	if err := p.buildGate(registry); err != nil { //nolint:contextcheck // the service's own goroutines outlive ctx: they drain
+	gate, err := p.gateOptions(registry)
+	if err != nil {
 		return nil, err
 	}
 	p.health = telemetry.Health{{Name: "authz", Status: p.state.Status}, {Name: "store", Status: p.storeStatus}}
+	if err := p.listen(ctx, registry); err != nil {
+		return nil, err
+	}
+	p.service = extauthz.NewService(gate) //nolint:contextcheck // its goroutines outlive ctx: they drain
 	collectGarbage()
-	return p, p.listen(ctx, registry)
+	return p, nil
 }
 
-// buildGate makes what decides, now with the keys.
-func (p *postern) buildGate(registry prometheus.Registerer) error {
+// gateOptions make what answers Envoy, now with the keys.
+func (p *postern) gateOptions(registry prometheus.Registerer) (extauthz.ServiceOptions, error) {
 	o := p.gate
 	o.Keys, o.Registerer = p.data.keys, registry
 	authorizer, err := extauthz.New(o)
 	if err != nil {
-		return err
+		return extauthz.ServiceOptions{}, err
 	}
 	service, err := serviceOptions(p.Config)
-	if err != nil {
-		return err
-	}
 	service.Authorizer, service.Log = authorizer, p.log
-	p.service = extauthz.NewService(service)
-	return nil
+	return service, err
 }
 
 // listen opens all listeners, and logs a line for each.

@@ -38,7 +38,7 @@ func (t *tenantsCreateCmd) Run(ctx context.Context, out *output) error {
 	if t.Tier != "" {
 		return errUnbuiltLimits("--tier")
 	}
-	return t.withData(ctx, writing, func(c *admin.Client) error {
+	return t.withData(ctx, out, writing, func(c *admin.Client) error {
 		tenant, err := c.CreateTenant(ctx, admin.TenantRequest{ID: t.ID, Name: t.Name, Kind: t.Kind, DefaultPermissions: t.DefaultPermission})
 		if err != nil {
 			return err
@@ -63,7 +63,7 @@ func (*tenantsListCmd) Help() string {
 
 // Run lists tenants.
 func (t *tenantsListCmd) Run(ctx context.Context, out *output) error {
-	return t.withData(ctx, reading, func(c *admin.Client) error {
+	return t.withData(ctx, out, reading, func(c *admin.Client) error {
 		return list(out, "tenants", c.Tenants(ctx), []string{"ID", "NAME", "KIND", "STATE", "TIER", "CREATED"}, func(t admin.Tenant) []string {
 			return []string{t.ID, text(t.Name), t.Kind, t.State, text(t.Tier), when(&t.CreatedAt)}
 		})
@@ -78,7 +78,7 @@ type tenantRef struct {
 
 // ask does something to the tenant and shows it.
 func (t tenantRef) ask(ctx context.Context, out *output, a access, do func(*admin.Client, context.Context, string) (admin.Tenant, error)) error {
-	return t.withData(ctx, a, func(c *admin.Client) error {
+	return t.withData(ctx, out, a, func(c *admin.Client) error {
 		tenant, err := do(c, ctx, t.Tenant)
 		if err != nil {
 			return err
