@@ -208,7 +208,13 @@ func permissions(g *gate, c contract) func(*testing.T) { // mka1 4 and 27
 		t.Run("the first fault answers", func(t *testing.T) {
 			d := g.back(t)
 			c.badRequest.is(t, g.refused(t, d, c.guarded+"/%zz")) // the path before the credential
+			if c.endUser {                                        // the end user before the permission
+				c.endUserInvalid.is(t, d.send(t, c.method, c.guarded, c.credential(without.Key), "X-On-Behalf-Of: *"))
+			}
 			g.Run(t, "keys", "disable", without.ID)
+			if c.endUser { // the credential before the end user
+				c.refused.is(t, d.send(t, c.method, c.guarded, c.credential(without.Key), "X-On-Behalf-Of: *"))
+			}
 			c.refused.is(t, d.send(t, c.method, c.guarded, c.credential(without.Key))) // the credential before the permission
 		})
 	}

@@ -28,7 +28,7 @@ func identityHeaders(g *gate, c contract) func(*testing.T) { // R-RESP-2, R-SPOO
 					var spoofed []string
 					for i := range copies {
 						for name := range want {
-							if name != "x-on-behalf-of" || !c.endUser {
+							if name != obo || !c.endUser {
 								spoofed = append(spoofed, []string{name, strings.ToUpper(name)}[i%2]+": spoofed")
 							}
 						}
@@ -36,6 +36,13 @@ func identityHeaders(g *gate, c contract) func(*testing.T) { // R-RESP-2, R-SPOO
 					arrives(t, want, d.allowed(t, c.shut, append(spoofed, c.credential(k.Key))...))
 					arrives(t, nobody, d.allowed(t, c.open, append(spoofed, "X-On-Behalf-Of: spoofed")...))
 				}
+				var empty []string
+				for name := range want {
+					if name != obo || !c.endUser {
+						empty = append(empty, name+":")
+					}
+				}
+				arrives(t, want, d.allowed(t, c.shut, append(empty, c.credential(k.Key))...))
 				t.Run("one request with 10 KiB in one of them", func(t *testing.T) {
 					arrives(t, want, d.allowed(t, c.shut, "X-Permissions: "+strings.Repeat("x", 10<<10), c.credential(k.Key)))
 				})
@@ -141,9 +148,15 @@ func requestIDs(g *gate, c contract) func(*testing.T) { // mka1 32
 			g.upstream.Answer(t, authtest.Answer{Status: 500, Fields: authtest.Fields("X-Request-Id: upstream"), Body: "oops"})
 			check("upstream 500", 500, d.send(t, "GET", c.shut, c.credential(k.Key)))
 		})
-		t.Run("the log has it", func(t *testing.T) {
+		t.Run("the log has it, with who it was", func(t *testing.T) {
 			id := d.send(t, c.method, c.guarded, c.credential(k.Key)).Value("x-request-id")
-			g.logged(t, id, `"key_id":"`+k.ID+`"`, `"reason":"permission_missing"`)
+			g.logged(t, id, `"msg":"request refused"`, `"reason":"permission_missing"`, `"key_id":"`+k.ID+`"`, `"tenant":"`+k.Tenant+`"`)
+			texts := []string{`"msg":"request allowed"`, `"key_id":"` + k.ID + `"`}
+			if c.endUser {
+				texts = append(texts, `"end_user":"user_1"`)
+			}
+			id = d.send(t, "GET", c.shut, c.credential(k.Key), "X-On-Behalf-Of: user_1").Value("x-request-id")
+			g.logged(t, append(texts, id)...)
 		})
 	}
 }

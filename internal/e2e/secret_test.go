@@ -22,7 +22,8 @@ func canary(g *gate) func(*testing.T) { // R-LOG-1, mka1 25 and 38, mlm 33
 		if err != nil {
 			t.Fatal(err)
 		}
-		secrets := [][]byte{bytes.TrimSpace(pepper)}
+		secrets := [][]byte{bytes.TrimSpace(pepper), []byte(token)}
+		misplaced(t, g)
 		for _, k := range g.minted {
 			_, _, secret := parts(k.Key)
 			secrets = append(secrets, []byte(secret))
@@ -50,6 +51,22 @@ func canary(g *gate) func(*testing.T) { // R-LOG-1, mka1 25 and 38, mlm 33
 	}
 }
 
+// misplaced sends keys where no key belongs.
+func misplaced(t *testing.T, g *gate) { // R-CRED-5
+	t.Helper()
+	flags := []string{"--tenant", g.minted[0].Tenant, "--env", g.minted[0].Environment}
+	k, inPath := g.mint(t, flags...), g.mint(t, flags...)
+	g.minted = g.minted[:len(g.minted)-1] // Envoy logs paths, and cannot know what stands in one
+	for _, d := range g.doors(t) {
+		d.send(t, "GET", "/a?key="+k.Key+"&"+k.Key, "Referer: http://a/?key="+k.Key, "User-Agent: "+k.Key, "Cookie: key="+k.Key)
+		d.send(t, "GET", "/a", "Authorization: Basic "+k.Key, "Proxy-Authorization: Bearer "+k.Key, "X-Api_Key: "+k.Key)
+		d.send(t, "GET", "/a/"+inPath.Key)
+	}
+	if _, _, secret := parts(inPath.Key); strings.Contains(g.Log(), secret) {
+		t.Error("Postern's log holds a key that stood in a path")
+	}
+}
+
 // written is all that Postern and Envoy wrote, by a name for test output.
 func (g *gate) written(t *testing.T) map[string][]byte {
 	t.Helper()
@@ -57,6 +74,7 @@ func (g *gate) written(t *testing.T) map[string][]byte {
 		"Postern's log":      []byte(g.Log()),
 		"Envoy's log":        []byte(g.rendered.Log()),
 		"Envoy's access log": []byte(g.rendered.AccessLog()),
+		"a bare Envoy's log": []byte(g.bare.Log()),
 		"the metrics":        []byte(g.metrics(t)),
 		"the list of keys":   []byte(g.Run(t, "keys", "list", "-o", "json")),
 		"a bootstrap":        g.render(t),
