@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -69,4 +70,56 @@ func Print(c Credential) string { return c.print() }
 func (s *Store) FallBehind(err error) {
 	err = errors.Join(ErrUnavailable, err)
 	s.down.Store(&err)
+}
+
+// Encodings are the records that the file holds of a key, its tenant and their use.
+func (s *Store) Encodings(id string) (all [][]byte, err error) {
+	err = s.db.View(func(tx *store.Tx) error {
+		r, err := s.findKey(tx, id)
+		if err != nil {
+			return err
+		}
+		t, err := s.tables.tenants.Get(tx, number(r.tenant))
+		all = append(all, appendRecord(nil, r), appendTenant(nil, t), appendStaging(nil, staging{started: r.CreatedAt}))
+		u := useRecord{}
+		u.add(1, use{requests: 3, last: 4})
+		u.add(2, use{requests: 1, last: 2})
+		all = append(all, appendUse(nil, u))
+		return err
+	})
+	return all, err
+}
+
+// Reencode decodes b as each kind of record that it can be, and encodes that again.
+func Reencode(version uint8, b []byte) map[string][]byte {
+	all := make(map[string][]byte)
+	if r, err := decodeRecord(version, b); err == nil {
+		all["key"] = appendRecord(nil, r)
+		var h head
+		if _, err := decodeHead(&h)(version, b); err == nil {
+			all["head of a key"] = append(h.appendTo(nil), b[len(h.appendTo(nil)):]...)
+		}
+	}
+	if t, err := decodeTenant(version, b); err == nil {
+		all["tenant"] = appendTenant(nil, t)
+	}
+	if u, err := decodeUse(version, b); err == nil {
+		all["use"] = appendUse(nil, u)
+	}
+	if s, err := decodeStaging(version, b); err == nil {
+		all["import"] = appendStaging(nil, s)
+	}
+	return all
+}
+
+// AddSlowSecret gives a key a secret of a kind that is not looked up yet.
+func (s *Store) AddSlowSecret(id, hash, start string) error {
+	return s.change(context.Background(), func(tx *store.Tx) error {
+		r, err := s.findKey(tx, id)
+		if err != nil {
+			return err
+		}
+		r.secrets = append(r.secrets, secret{number: 2, kind: kindBcrypt, slow: hash, start: start})
+		return s.update(tx, &r, r.CreatedAt)
+	})
 }

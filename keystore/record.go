@@ -235,6 +235,21 @@ func (h *head) read(r *reader) {
 	}
 }
 
+// decodeHead returns what reads the head of a record into h.
+func decodeHead(h *head) func(version uint8, b []byte) (*head, error) {
+	return func(version uint8, b []byte) (*head, error) {
+		r := reader{rest: b}
+		h.read(&r)
+		if err := checkVersion(version); err != nil {
+			return nil, err
+		}
+		if r.bad {
+			return nil, errEncoding
+		}
+		return h, nil
+	}
+}
+
 func appendRecord(b []byte, r record) []byte {
 	b = r.appendTo(b)
 	for _, s := range r.secrets {

@@ -53,17 +53,8 @@ func newTables(ids TenantIDs) tables {
 // headsOf is the table of keys for readers who need the heads only. Each record is read into h, in the place of the one before.
 func headsOf(h *head) *store.Table[*head] {
 	return store.NewTable(store.Schema[*head]{
-		Name: "keys", Version: codecVersion,
+		Name: "keys", Version: codecVersion, Decode: decodeHead(h),
 		Encode: func([]byte, *head) []byte { panic("keystore: a head is not a record") },
-		Decode: func(version uint8, b []byte) (*head, error) {
-			r := reader{rest: b}
-			h.read(&r)
-			r.check(checkVersion(version) == nil)
-			if r.bad {
-				return nil, errEncoding
-			}
-			return h, nil
-		},
 	})
 }
 
