@@ -185,7 +185,7 @@ func evict(b *testing.B, path string) {
 func BenchmarkBolt(b *testing.B) {
 	dir := b.TempDir()
 	cold := filepath.Join(dir, "cold.db")
-	makeBolt(b, cold, 0)
+	makeBolt(b, cold, 0, bbolt.Options{})
 	for name, flags := range map[string]int{"cold scan, populated": syscall.MAP_POPULATE, "cold scan, page by page": 0} {
 		b.Run(name, func(b *testing.B) {
 			for range b.N {
@@ -209,8 +209,7 @@ func BenchmarkBolt(b *testing.B) {
 		"array stored": {FreelistType: bbolt.FreelistArrayType},
 	} {
 		path := filepath.Join(dir, name)
-		makeBolt(b, path, 2)
-		check(b, openBolt(b, path, o).Close())
+		makeBolt(b, path, 50_000, o)
 		b.Run("open, free list "+name, func(b *testing.B) {
 			for range b.N {
 				check(b, openBolt(b, path, o).Close())
@@ -237,10 +236,10 @@ func openBolt(b *testing.B, path string, o bbolt.Options) *bbolt.DB {
 	return db
 }
 
-// makeBolt makes a file of 100,000 records, and deletes one in every pages of part (0: none) so that pages become free.
-func makeBolt(b *testing.B, path string, part int) {
+// makeBolt makes a file of 100,000 records, and deletes the last of them again, so that their pages are free.
+func makeBolt(b *testing.B, path string, deleted uint64, o bbolt.Options) {
 	b.Helper()
-	db := openBolt(b, path, bbolt.Options{})
+	db := openBolt(b, path, o)
 	for from := range uint64(10) {
 		check(b, db.Update(func(tx *bbolt.Tx) error {
 			bucket, err := tx.CreateBucketIfNotExists([]byte("b"))
@@ -250,13 +249,11 @@ func makeBolt(b *testing.B, path string, part int) {
 			return err
 		}))
 	}
-	if part > 0 {
-		check(b, db.Update(func(tx *bbolt.Tx) (err error) {
-			for i := range uint64(50_000) {
-				err = errors.Join(err, tx.Bucket([]byte("b")).Delete(store.Number(50_000+i)))
-			}
-			return err
-		}))
-	}
+	check(b, db.Update(func(tx *bbolt.Tx) (err error) {
+		for i := range deleted {
+			err = errors.Join(err, tx.Bucket([]byte("b")).Delete(store.Number(99_999-i)))
+		}
+		return err
+	}))
 	check(b, db.Close())
 }

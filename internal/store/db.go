@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -25,13 +24,14 @@ type Options struct {
 	// Path of the file. Its folder is made if it is missing, and is subject to the rules of [CheckDir].
 	Path string
 
-	// ReadOnly opens an existing file, changes nothing in it or its folder, and shares it with other readers, not with a writer.
+	// ReadOnly opens an existing file, changes nothing in it or its folder (also not the rights of a group), and shares it with other readers,
+	// not with a writer.
 	ReadOnly bool
 
 	// LockTimeout is how long to wait for the process that has the file; zero means 5 s, less than zero not at all.
 	LockTimeout time.Duration
 
-	// FeedLength is the greatest number of changes that the feed holds; zero means 65,536.
+	// FeedLength is the greatest number of changes that the feed holds; zero means 65,536, about 4 MB.
 	FeedLength int
 }
 
@@ -138,10 +138,10 @@ func (db *DB) release() error {
 }
 
 // View calls fn with a read transaction and returns its error. fn sees one state of the database, whatever is written meanwhile; the Tx ends with fn.
+// A long View delays a writer that must enlarge the map, and with it all other readers: see [Table.Walk].
 //
-// The error is also ErrCorrupt or ErrClosed. A long View delays a writer that must enlarge the map, and with it all other readers: see [Table.Walk].
+// The error is that of fn, or ErrCorrupt, ErrClosed or ErrUndecided.
 func (db *DB) View(fn func(*Tx) error) error {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	tx, err := db.begin(readTx)
 	if err != nil {
 		return err
@@ -151,12 +151,11 @@ func (db *DB) View(fn func(*Tx) error) error {
 }
 
 // Update calls fn with the write transaction, of which there is one at a time, and commits what it did. When Update returns without error
-// that is on the disk; with an error nothing of it is kept. fn must not call Update, Batch or View. A panic in fn rolls back and goes on.
+// that is on the disk; with an error nothing of it is kept. A panic in fn rolls back and goes on. fn must not call Update, Batch or View: it would wait for itself.
 //
 // The revision is that of the commit, or the current one if fn changed no table that has revisions. The error is that of fn, or ErrFull,
 // ErrReadOnly, ErrCorrupt, ErrClosed, ErrUndecided, or another one of the file system.
 func (db *DB) Update(fn func(*Tx) error) (revision uint64, err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	db.writing.Lock()
 	defer db.writing.Unlock()
 	tx, err := db.begin(writeTx)
@@ -179,7 +178,7 @@ func (db *DB) Revision() (revision uint64, err error) {
 	return revision, err
 }
 
-// Check returns why the database cannot be read or written, if so; a full disk is not looked for. It takes microseconds.
+// Check returns why the database cannot be read, or why nothing could be written into it but for a full disk, if so. It takes microseconds.
 func (db *DB) Check() error {
 	return db.View(func(tx *Tx) error {
 		if err := db.usable(writeTx, 0); err != nil {

@@ -13,15 +13,17 @@
 //
 // # The invariants
 //
-//   - A record is returned only if its frame says so: version, length, and a CRC-32C over frame, table and key. A record that was
+//   - A record is returned only if its frame says so: version, length, and a CRC-32C over table, key and frame. A record that was
 //     moved, cut or flipped is [ErrCorrupt], never another record.
 //   - An index never answers alone: the record that it names is read, and must itself claim the index's key.
 //   - Records, their index entries, the feed and the revision change in one commit or not at all. After an error nothing of the
 //     transaction is visible; the one exception, a commit that failed at its very last write, closes the database to everybody ([ErrUndecided]).
-//   - No fault of the file ends the process. The file is read through a memory map, where a truncated file is a SIGBUS: every
-//     transaction runs under debug.SetPanicOnFault, and faults and assertions of bbolt become ErrCorrupt.
+//   - The file is not trusted. Its pages are walked before bbolt sees them, and each must be what it says and have one owner; while it is open, each
+//     transaction looks whether its meta pages are still those of our last commit, and each write whether the file has kept its name and its size.
+//   - No fault of the file ends the process. It is read through a memory map, where a truncated file is a SIGBUS: every step of a
+//     transaction runs under debug.SetPanicOnFault, and page faults and assertions of bbolt become ErrCorrupt.
 //   - Nothing that is handed out points into the memory map, so nothing is used after Close.
-//   - File and folder are ours alone: modes 0600 and 0700, one owner, no symbolic links, one process (R-STORE-1).
+//   - File and folder are ours alone: modes 0600 and 0700, one owner, no symbolic links, one process (R-STORE-1). See [CheckDir].
 //
 // # Long reads
 //
@@ -29,10 +31,17 @@
 // generous for this reason; and whoever reads much, or is slow with what it reads, uses [Table.Walk], which opens a transaction for each piece,
 // and so sees each row as it was at some moment since the start, instead of all rows at one moment.
 //
+// # What it costs
+//
+// On 2 cores with 250 bytes a record: a read transaction with one Get 2 µs, an Update of one record 0.3 ms with its two syncs, a Batch of 128 writers
+// 0.03 ms a record; a scan of a million records 0.1 s, and opening their file 0.08 s, or 0.25 s when it is not in the page cache.
+// The benchmarks tell what it is elsewhere.
+//
 // # What it does not do
 //
 // It has no queries but key order and index lookup, no migrations (an index that is added to a table with rows does not know them;
 // a Decode that reads older versions of a record is the way to change one), no backups yet, no encryption, and no second process.
+// A checksum finds accidents, not forgeries: who can write the file can write a record with its sum.
 //
 // The package runs on Unix.
 package store

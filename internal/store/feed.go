@@ -37,7 +37,9 @@ func (tx *Tx) Revision() (revision uint64, err error) {
 // one revision there is one change. No transaction is open while yield runs. Each Change is the callee's to keep.
 //
 // upTo is the last revision that was passed on whole, also with an error: continue from there. The error is that of yield, or
-// ErrFellBehind if changes after that revision were dropped or it is in the future, or ErrCorrupt or ErrClosed.
+// ErrFellBehind if changes after that revision were dropped or it is in the future, or one of [DB.View].
+//
+// Who reads the tables anew, in more than one transaction, asks for the revision first: so a change may come twice, but none is missed.
 func (db *DB) Changes(after uint64, yield func(Change) error) (upTo uint64, err error) {
 	next := binary.BigEndian.AppendUint64(nil, after+1)
 	target := uint64(0)

@@ -13,12 +13,10 @@ import (
 )
 
 const (
-	minMap   = 1 << 30
-	lockPoll = 50 * time.Millisecond
+	minMap   = 1 << 30               // bytes
+	lockPoll = 50 * time.Millisecond // between two attempts
+	maxTries = 10                    // the file may be made or replaced by others between our finding and our locking it
 )
-
-// maxTries bounds how often the file may be made or replaced by others between our finding and our locking it.
-const maxTries = 10
 
 var errReplaced = errors.New("replaced while opening")
 
@@ -157,7 +155,16 @@ func syncDir(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// openBolt hands the locked file to bolt.
+// openBolt hands the locked file to bolt. What was measured for its options, by BenchmarkBolt on 2 cores:
+//
+//   - The map is populated when it is made: a first scan of 1,000,000 records (350 MB) that are not in the page cache takes 0.3 s, instead of 3 s
+//     page by page. If they are in it, that costs 20 ms. (bbolt tells the kernel not to read ahead.)
+//   - The free list is stored in each commit. Without that a commit takes half the time while many pages are free (0.19 instead of 0.35 ms with
+//     12,000), but each open, and each failed commit, looks for free pages in the whole file: 10 ms for 50,000 records instead of 0.5.
+//     It would do so in a goroutine whose page faults nobody can recover.
+//   - The hash map of free pages was as fast as the array, and stays so when the free pages lie scattered.
+//   - The map begins at 1 GiB of addresses, not of memory, so that a file up to that size is never mapped again.
+//   - NoSync, NoGrowSync and Mlock are off: what is acknowledged is on the disk, and the kernel may reclaim the pages.
 func openBolt(f *os.File, readOnly bool, size int64) (db *bbolt.DB, err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"syscall"
 )
 
+// A kind of transaction.
 type kind bool
 
 const (
@@ -28,6 +30,7 @@ func (db *DB) begin(k kind) (tx *Tx, err error) {
 	if err := db.usable(k, before); err != nil {
 		return nil, err
 	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
 			tx, err = nil, db.abandon(p)

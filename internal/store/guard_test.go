@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"iter"
 	"os"
 	"path/filepath"
 	"testing"
@@ -74,6 +75,22 @@ func TestAFileThatIsHarmedWhileOpen(t *testing.T) {
 			})
 			wantErr(t, "View", err, store.ErrCorrupt)
 			allCorrupt(t, db)
+		})
+		t.Run(name+" in a scan that is pulled by another goroutine", func(t *testing.T) {
+			t.Parallel()
+			db, path := filled(t)
+			err := db.View(func(tx *store.Tx) error {
+				next, stop := iter.Pull2(blobTable().Scan(tx, nil))
+				defer stop()
+				next()
+				harm(t, path)
+				for {
+					if _, err, more := next(); !more || err != nil {
+						return err
+					}
+				}
+			})
+			wantErr(t, "View", err, store.ErrCorrupt)
 		})
 		t.Run(name+" in a write", func(t *testing.T) {
 			t.Parallel()

@@ -107,6 +107,7 @@ type meta struct {
 
 // look is newestMeta for a file that may have been truncated.
 func look(file []byte) (m meta, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
 			err = corrupt(p)

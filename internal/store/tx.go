@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"go.etcd.io/bbolt"
 )
@@ -24,6 +25,7 @@ func (tx *Tx) do(step func(*bbolt.Tx) error) (err error) {
 	if tx.bolt == nil {
 		return ErrClosed
 	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
 			err = corrupt(p)
@@ -84,6 +86,7 @@ func (tx *Tx) commit() (revision uint64, err error) {
 func (tx *Tx) sync() (err error) {
 	bt, id, db := tx.bolt, commitOf(tx.bolt), tx.db
 	tx.bolt = nil
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
 			err = db.abandon(p)
