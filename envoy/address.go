@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // maxSocketPath is the longest path of a Unix socket in bytes: what Linux has room for, less the final zero.
@@ -29,13 +30,13 @@ type endpoint struct {
 // reached on loopback.
 func parseEndpoint(s string) (endpoint, error) {
 	if path, ok := strings.CutPrefix(s, "unix://"); ok {
-		if !filepath.IsAbs(path) || len(path) > maxSocketPath {
+		if !filepath.IsAbs(path) || len(path) > maxSocketPath || strings.ContainsFunc(path, unicode.IsControl) {
 			return endpoint{}, fmt.Errorf("%q: want unix:// and an absolute path of at most %d bytes", s, maxSocketPath)
 		}
 		return endpoint{Text: s, Address: "pipe: { path: " + quote(path) + " }"}, nil
 	}
 	host, port, err := splitHostPort(s)
-	if err != nil || port == 0 {
+	if err != nil || port == 0 || strings.ContainsFunc(host, notInHost) {
 		return endpoint{}, fmt.Errorf("%q: %w", s, errAddressForm)
 	}
 	switch host {
@@ -68,6 +69,11 @@ func parseListen(s string) (string, error) {
 		return "socket_address: { address: " + quote(host) + ", port_value: " + strconv.Itoa(int(port)) + ", ipv4_compat: true }", nil
 	}
 	return socketAddress(host, port), nil
+}
+
+// notInHost tells what stands neither in a name nor in an address.
+func notInHost(r rune) bool {
+	return !strings.ContainsRune("-_.:%", r) && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r))
 }
 
 func splitHostPort(s string) (host string, port uint16, err error) {

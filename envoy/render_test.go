@@ -135,17 +135,19 @@ func TestOptionsThatCannotBeUsedAreAllNamed(t *testing.T) {
 		o    envoy.Options
 		want []string
 	}{
-		"nothing at all":     {envoy.Options{}, []string{"listen: ", "upstream: ", "authz: ", "names: "}},
-		"listen on a name":   {with(func(o *envoy.Options) { o.Listen = "example.com:80" }), []string{`listen: "example.com:80": want an IP address`}},
-		"admin without port": {with(func(o *envoy.Options) { o.Admin = "127.0.0.1" }), []string{`admin: "127.0.0.1": want an IP`}},
-		"a port too large":   {with(func(o *envoy.Options) { o.Upstream = "a:65536" }), []string{`upstream: "a:65536": want host:port`}},
-		"port zero":          {with(func(o *envoy.Options) { o.Upstream = "a:0" }), []string{`upstream: "a:0": want host:port`}},
-		"a URL":              {with(func(o *envoy.Options) { o.Upstream = "http://a:80" }), []string{`upstream: "http://a:80": want host:port`}},
-		"a relative socket":  {with(func(o *envoy.Options) { o.Authz = "unix://a.sock" }), []string{`authz: "unix://a.sock": want unix:// and an absolute path`}},
-		"a long socket":      {with(func(o *envoy.Options) { o.Authz = "unix:///" + strings.Repeat("a", 107) }), []string{"at most 107 bytes"}},
-		"half a certificate": {with(func(o *envoy.Options) { o.TLS = &envoy.TLS{CA: "a", Cert: "b"} }), []string{"tls: want a CA, and a certificate together with its key"}},
-		"a relative route":   {with(func(o *envoy.Options) { o.Routes = []string{"v1"} }), []string{`route: "v1": want a path that begins with /`}},
-		"a route with query": {with(func(o *envoy.Options) { o.Routes = []string{"/a?b"} }), []string{`route: "/a?b": want`}},
+		"nothing at all":            {envoy.Options{}, []string{"listen: ", "upstream: ", "authz: ", "names: "}},
+		"listen on a name":          {with(func(o *envoy.Options) { o.Listen = "example.com:80" }), []string{`listen: "example.com:80": want an IP address`}},
+		"admin without port":        {with(func(o *envoy.Options) { o.Admin = "127.0.0.1" }), []string{`admin: "127.0.0.1": want an IP`}},
+		"a port too large":          {with(func(o *envoy.Options) { o.Upstream = "a:65536" }), []string{`upstream: "a:65536": want host:port`}},
+		"port zero":                 {with(func(o *envoy.Options) { o.Upstream = "a:0" }), []string{`upstream: "a:0": want host:port`}},
+		"a URL":                     {with(func(o *envoy.Options) { o.Upstream = "http://a:80" }), []string{`upstream: "http://a:80": want host:port`}},
+		"a relative socket":         {with(func(o *envoy.Options) { o.Authz = "unix://a.sock" }), []string{`authz: "unix://a.sock": want unix:// and an absolute path`}},
+		"a long socket":             {with(func(o *envoy.Options) { o.Authz = "unix:///" + strings.Repeat("a", 107) }), []string{"at most 107 bytes"}},
+		"half a certificate":        {with(func(o *envoy.Options) { o.TLS = &envoy.TLS{CA: "a", Cert: "b"} }), []string{"tls: want a CA, and a certificate together with its key"}},
+		"a socket that ends a line": {with(func(o *envoy.Options) { o.Upstream = "unix:///a\nadmin: {}" }), []string{"upstream: "}},
+		"a host that ends a line":   {with(func(o *envoy.Options) { o.Upstream = "a\nb:80" }), []string{`upstream: "a\nb:80": want host:port`}},
+		"a relative route":          {with(func(o *envoy.Options) { o.Routes = []string{"v1"} }), []string{`route: "v1": want a path that begins with /`}},
+		"a route with query":        {with(func(o *envoy.Options) { o.Routes = []string{"/a?b"} }), []string{`route: "/a?b": want`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := envoy.Render(c.o)

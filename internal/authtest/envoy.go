@@ -119,7 +119,8 @@ func (e *Envoy) AwaitAccessLog(tb testing.TB, text string) string {
 func (e *Envoy) Stop() { _ = e.stop(syscall.SIGKILL) }
 
 func (e *Envoy) get(path string) (string, error) {
-	response, err := http.Get("http://" + e.admin + path)
+	client := http.Client{Timeout: patience}
+	response, err := client.Get("http://" + e.admin + path)
 	if err != nil {
 		return "", err
 	}

@@ -98,15 +98,11 @@ func (v *verdict) Fatal(args ...any) {
 }
 
 func TestWithoutAnEnvoyNothingPassesInSilence(t *testing.T) {
-	require := func() (v verdict) {
-		v.TB = t
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			authtest.RequireEnvoy(&v)
-		}()
-		<-done
-		return v
+	require := func() verdict {
+		return attempt(t, func(tb testing.TB) {
+			tb.Helper()
+			authtest.RequireEnvoy(tb)
+		})
 	}
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module test\n"), 0o600); err != nil {

@@ -64,12 +64,14 @@ func StartPostern(tb testing.TB, config string, env ...string) *Postern {
 	tb.Helper()
 	p := &Postern{binary: Binary(tb), config: config}
 	p.start(tb, p.binary, []string{"serve", "--config", config}, env)
+	ready := false
 	tb.Cleanup(func() {
-		if err := p.stop(syscall.SIGTERM); err != nil && !errors.Is(err, errKilled) {
+		if err := p.stop(syscall.SIGTERM); ready && err != nil && !errors.Is(err, errKilled) {
 			tb.Errorf("postern serve, after SIGTERM: %v\n%s", err, p.Log())
 		}
 	})
 	p.await(tb, "being ready", func() bool { return strings.Contains(p.Log(), `"msg":"ready"`) })
+	ready = true
 	return p
 }
 
