@@ -34,7 +34,7 @@
 // # What it costs
 //
 // On 2 cores with 250 bytes a record: a read transaction with one Get 2 µs, an Update of one record 0.3 ms with its two syncs, a Batch of 128 writers
-// 0.03 ms a record; a scan of a million records 0.1 s, and opening their file 0.08 s, or 0.25 s when it is not in the page cache.
+// 0.03 ms a record; a scan of a million records 0.1 s, and opening their file 0.08 s, or 0.3 s when it is not in the page cache.
 // The benchmarks tell what it is elsewhere.
 //
 // # What it does not do
