@@ -197,7 +197,7 @@ func (c *compiler) addRoutes(at string, s PolicySpec, p *policy) {
 	for i, text := range s.Paths {
 		path, err := parsePattern(text, c.pathCheck)
 		if err != nil && c.pathCheck != PathOff {
-			c.problems.add(fmt.Sprintf("%s.paths[%d]", at, i), "", "%v", err)
+			c.problems.add(fmt.Sprintf("%s.paths[%d]", at, i), "write it like /v1/notes/{id} or /v1/files/{rest...}", "%v", err)
 		}
 		if err == nil {
 			paths = append(paths, route{path: path, text: text})

@@ -40,7 +40,7 @@ func newHeaderTable(p Profile) *headerTable {
 	t := &headerTable{}
 	for _, o := range p.managed {
 		role := headerManaged
-		if o.source == fromEndUser && p.readsEndUser {
+		if o.source == fromEndUser {
 			role = headerEndUser
 		}
 		t.add(headerName{name: o.header, role: role})

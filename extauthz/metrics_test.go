@@ -27,14 +27,15 @@ func TestADecisionIsCountedOnce(t *testing.T) {
 	t.Parallel()
 	g, registry := counted(t, options(t))
 	id, key := g.create(keystore.KeySpec{})
+	unused, refusedKey := g.create(keystore.KeySpec{OnBehalfOf: keystore.DelegationNone})
 	allowed := g.Authorize(t.Context(), get("/", "x-api-key: "+key, "x_tenant_id: evil"), noon())
-	refused := g.Authorize(t.Context(), get("/"), noon())
+	refused := g.Authorize(t.Context(), get("/", "x-api-key: "+refusedKey, "x-on-behalf-of: ada"), noon())
 	g.Count(&allowed, 30*time.Microsecond, noon())
 	g.Count(&allowed, time.Second, noon())
 	g.Count(&refused, 2*time.Second, noon())
 	got, _ := counts(t, registry)
 	want := map[string]float64{
-		"decisions_total allowed allow": 2, "decisions_total credential_missing deny": 1, "spoofed_requests_total": 2, "check_duration_seconds": 3,
+		"decisions_total allowed allow": 2, "decisions_total end_user_refused deny": 1, "spoofed_requests_total": 2, "check_duration_seconds": 3,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("counted (-want +got):\n%s", diff)
@@ -48,6 +49,9 @@ func TestADecisionIsCountedOnce(t *testing.T) {
 	k, err := g.keys.Key(t.Context(), id, noon())
 	if err != nil || !k.LastUsedAt.Equal(noon()) {
 		t.Errorf("last used %v, %v, want noon", k.LastUsedAt, err)
+	}
+	if k, err = g.keys.Key(t.Context(), unused, noon()); err != nil || !k.LastUsedAt.IsZero() {
+		t.Errorf("the refused key was last used %v, %v, want never", k.LastUsedAt, err)
 	}
 }
 

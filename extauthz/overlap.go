@@ -101,7 +101,7 @@ func (c *compiler) findUncovered(t *router) {
 		for _, method := range methods {
 			p := t.find(r.hostOf(), base.example(), method)
 			own := slices.ContainsFunc(c.routes, func(o route) bool { return o.policy == p && o.path != nil && o.path.compare(base) == same })
-			text := strings.TrimSuffix(r.text, r.text[strings.LastIndexByte(r.text, '/'):])
+			text := r.text[:strings.LastIndexByte(r.text, '/')]
 			if own || warned[r.at+text] || !p.weakerThan(r.policy) {
 				continue
 			}

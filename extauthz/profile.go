@@ -15,7 +15,6 @@ type Profile struct {
 	managed []output // every request header that may be set
 	headers []rename // the response headers, by symbolic name
 
-	readsEndUser          bool // X-On-Behalf-Of is an input
 	environmentIfListed   bool // the environment goes upstream only where the file lists environments
 	environmentInResponse bool // every response to a known credential names its environment
 	prefixMustFit         bool // a key printed with another prefix than its environment's is refused
@@ -63,7 +62,7 @@ const (
 	fromEnvironment                 // of the key
 	fromKey                         // its id
 	fromPermissions                 // sorted, joined by commas
-	fromEndUser                     // verified
+	fromEndUser                     // verified: the header that sets it is the one that a client asks with
 	fromToken                       // a claim of a token: no key has it
 	fromOwnerIdentity               // owner and end user in one string
 )
@@ -131,7 +130,7 @@ type Names struct {
 func (p Profile) Names() Names {
 	var n Names
 	for _, o := range p.managed {
-		if o.source == fromEndUser && p.readsEndUser {
+		if o.source == fromEndUser {
 			n.Inputs = append(n.Inputs, o.header)
 		} else {
 			n.Outputs = append(n.Outputs, o.header)
