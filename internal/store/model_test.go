@@ -62,22 +62,19 @@ func (m *model) commit() {
 		return
 	}
 	m.revision++
-	held := 0
+	for m.held() > modelFeed {
+		m.floor++ // every revision has a change
+	}
+}
+
+// held returns the number of changes that the trimmed feed holds.
+func (m *model) held() (n int) {
 	for _, c := range m.feed {
 		if c.Revision > m.floor {
-			held++
+			n++
 		}
 	}
-	for _, c := range m.feed {
-		if held > modelFeed || c.Revision == m.floor {
-			if c.Revision > m.floor {
-				m.floor = c.Revision
-			}
-			if c.Revision == m.floor {
-				held--
-			}
-		}
-	}
+	return n
 }
 
 // A machine runs a database and its model side by side, and a follower of the feed.
