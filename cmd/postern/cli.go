@@ -6,6 +6,8 @@ import (
 	"io"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/postern-auth/postern/internal/admin"
 )
 
 // The exit statuses.
@@ -65,8 +67,29 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 // misuse is an error of the command line, with the help that tells the right one.
 func misuse(err error, help string) error {
-	if parse := (*kong.ParseError)(nil); errors.As(err, &parse) && parse.Context != nil && parse.Context.Selected() != nil {
+	if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context != nil && parse.Context.Selected() != nil {
 		help = parse.Context.Selected().FullPath() + " --help"
 	}
 	return &usageError{hintError{err, "see " + help}}
+}
+
+// notEmpty refuses an argument without a character.
+func notEmpty(argument, value string) error {
+	if value == "" {
+		return errors.New(argument + " is missing")
+	}
+	return nil
+}
+
+// missing makes a request that was refused for a value that the command line left out, and need not leave out always, a
+// misuse. given is what it has: JSON name → value.
+func missing(err error, given map[string]string) error {
+	refused, ok := errors.AsType[*admin.Error](err)
+	if !ok {
+		return err
+	}
+	if value, ok := given[refused.Field]; !ok || value != "" {
+		return err
+	}
+	return &usageError{hintError{errors.New(flagOf(refused.Field) + " is missing"), refused.Hint}}
 }

@@ -31,8 +31,8 @@ type settings struct {
 // policies first, or know a secret that only Envoy's listener asks for. What they pass over is said.
 func (l located) loadData(out *output) (settings, error) {
 	s, err := l.load()
-	invalid := (*config.InvalidError)(nil)
-	if !errors.As(err, &invalid) || s.Config == nil || slices.ContainsFunc(invalid.Problems, concernsData) {
+	invalid, ok := errors.AsType[*config.InvalidError](err)
+	if !ok || s.Config == nil || slices.ContainsFunc(invalid.Problems, concernsData) {
 		return s, err
 	}
 	out.note("%q has problems that do not concern this command; see: postern check config", s.File)

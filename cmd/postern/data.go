@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/postern-auth/postern/config"
 	"github.com/postern-auth/postern/internal/admin"
 	"github.com/postern-auth/postern/internal/store"
+	"github.com/postern-auth/postern/internal/telemetry"
 	"github.com/postern-auth/postern/keystore"
 )
 
@@ -63,17 +66,39 @@ func (l located) withData(ctx context.Context, out *output, a access, work func(
 	if err != nil {
 		return err
 	}
-	handler := admin.NewHandler(adminOptions(s.Config, d.keys))
+	options := adminOptions(s.Config, d.keys)
+	options.Log = telemetry.NewLogger(telemetry.Options{Writer: out.stderr, Level: slog.LevelError, Format: telemetry.Text})
+	handler := admin.NewHandler(options)
 	err = explained(work(admin.NewClient(admin.HandlerTransport(handler))))
 	return errors.Join(err, d.Close())
 }
 
-// explained gives an error of the admin API its hint.
+// explained gives an error of the admin API the words of the command line: the flag at fault, and the hint.
 func explained(err error) error {
-	if refused := (*admin.Error)(nil); errors.As(err, &refused) && refused.Hint != "" {
-		return hint(err, "%s", refused.Hint)
+	refused, ok := errors.AsType[*admin.Error](err)
+	if !ok {
+		return err
+	}
+	if problem, ok := strings.CutPrefix(refused.Message, refused.Field+": "); ok && refused.Field != "" {
+		err = errors.New(flagOf(refused.Field) + ": " + problem)
+	}
+	if refused.Hint != "" {
+		err = hint(err, "%s", refused.Hint)
 	}
 	return err
+}
+
+// flagOf is the flag that sets a field of a request.
+func flagOf(field string) string {
+	switch field {
+	case "environment":
+		return "--env"
+	case "permissions", "default_permissions", "cidrs": // repeated, an item each
+		field = strings.TrimSuffix(field, "s")
+	case "expires_at":
+		return "--expires-in"
+	}
+	return "--" + strings.ReplaceAll(field, "_", "-")
 }
 
 // openData opens the database in the data folder. It waits for a command that has it, but not for a Postern that runs:

@@ -55,12 +55,15 @@ func (k *keysCreateCmd) Run(ctx context.Context, out *output) error {
 	return k.withData(ctx, out, writing, func(c *admin.Client) error {
 		created, err := c.CreateKey(ctx, r)
 		if err != nil {
-			return err
+			return missing(err, map[string]string{"tenant": k.Tenant, "environment": k.Env})
 		}
 		if out.format() == formatTable {
 			out.note("key %s of tenant %s in %s; it is shown only now:", created.ID, created.Tenant, created.Environment)
 		}
-		return out.data(created, func(w io.Writer) { row(w, created.Printed) })
+		if err := out.data(created, func(w io.Writer) { row(w, created.Printed) }); err != nil {
+			return hint(err, "the key is made and its text is lost; end it with: postern keys revoke %s", created.ID)
+		}
+		return nil
 	})
 }
 
@@ -129,6 +132,9 @@ type keyRef struct {
 	located
 	ID string `arg:"" name:"id" help:"Id of the key, as keys list shows it."`
 }
+
+// Validate refuses an empty id, which would name the list.
+func (k keyRef) Validate() error { return notEmpty("<id>", k.ID) }
 
 // change does something to the key and shows it.
 func (k keyRef) change(ctx context.Context, out *output, do func(*admin.Client, context.Context, string) (admin.Key, error)) error {

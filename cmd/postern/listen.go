@@ -114,7 +114,7 @@ func port(a config.Address) string {
 
 // cause is what the kernel said, without Go's account of the call that the message already has.
 func cause(err error) error {
-	if errno := syscall.Errno(0); errors.As(err, &errno) {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		return errno
 	}
 	return err

@@ -229,16 +229,16 @@ func (e *usageError) Unwrap() error { return &e.hintError }
 
 // fail reports err and returns the exit status.
 func (o *output) fail(err error) int {
-	if invalid := (*config.InvalidError)(nil); errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*config.InvalidError](err); ok {
 		return o.problems(invalid.Problems)
 	}
 	for line := range strings.Lines(err.Error()) { // joined errors are a line each
 		o.note("postern: %s", cell(strings.TrimSpace(line)))
 	}
-	if hinted := (*hintError)(nil); errors.As(err, &hinted) {
+	if hinted, ok := errors.AsType[*hintError](err); ok {
 		o.note("hint: %s", hinted.hint)
 	}
-	if usage := (*usageError)(nil); errors.As(err, &usage) {
+	if _, ok := errors.AsType[*usageError](err); ok {
 		return exitMisuse
 	}
 	return exitFailed

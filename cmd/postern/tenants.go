@@ -41,7 +41,7 @@ func (t *tenantsCreateCmd) Run(ctx context.Context, out *output) error {
 	return t.withData(ctx, out, writing, func(c *admin.Client) error {
 		tenant, err := c.CreateTenant(ctx, admin.TenantRequest{ID: t.ID, Name: t.Name, Kind: t.Kind, DefaultPermissions: t.DefaultPermission})
 		if err != nil {
-			return err
+			return missing(err, map[string]string{"name": t.Name})
 		}
 		return out.tenant(tenant)
 	})
@@ -75,6 +75,9 @@ type tenantRef struct {
 	located
 	Tenant string `arg:"" help:"Id of the tenant, or its name where names are unique (profile mlm)."`
 }
+
+// Validate refuses an empty name, which would name the list.
+func (t tenantRef) Validate() error { return notEmpty("<tenant>", t.Tenant) }
 
 // ask does something to the tenant and shows it.
 func (t tenantRef) ask(ctx context.Context, out *output, a access, do func(*admin.Client, context.Context, string) (admin.Tenant, error)) error {

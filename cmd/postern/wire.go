@@ -29,10 +29,11 @@ import (
 // found is what config.Load said; the result has everything that is wrong with the file: what others find beside that has
 // its place there too.
 func gateOptions(c *config.Config, found error) (extauthz.Options, []config.Problem, error) {
-	findings := findings{Config: c}
-	if errors.As(found, &findings.known); c == nil || findings.known == nil && found != nil {
+	known, ok := errors.AsType[*config.InvalidError](found)
+	if c == nil || found != nil && !ok {
 		return extauthz.Options{}, nil, found
 	}
+	findings := findings{Config: c, known: known}
 	profile, ok := extauthz.ProfileByName(string(c.Profile))
 	if !ok {
 		return extauthz.Options{}, nil, fmt.Errorf("profile %q is unknown to the gate", c.Profile)
