@@ -12,7 +12,6 @@ type compiler struct {
 	profile      Profile
 	environments map[string]int // name → number
 	pathCheck    PathCheck
-	credentials  Credentials // of policies that say nothing; never ""
 
 	routes   []route
 	problems problems
@@ -157,17 +156,18 @@ func (c *compiler) auth(at string, s PolicySpec, p *policy) {
 	default:
 		c.problems.add(at+".auth", "write key, token, key_or_token, key_and_token or none", "%q is not one of its values", s.Auth)
 	}
-	kept := s.Credentials
-	if kept == "" {
-		kept = c.credentials
-	} else if problem, hint := c.profile.credentialsProblem(kept); problem != "" {
-		c.problems.add(at+".credentials", hint, "%s", problem)
+	switch s.Credentials {
+	case "", CredentialsStrip, CredentialsKeep:
+	case CredentialsIdentityJWT:
+		c.problems.add(at+".credentials", "write strip or keep", "identity_jwt needs tokens, which are not built yet")
+	default:
+		c.problems.add(at+".credentials", "write strip or keep", "%q is not one of its values", s.Credentials)
 	}
 	var passing, stripped pieces
 	for i := range c.profile.places {
 		place := &c.profile.places[i]
 		stripped.remove = append(stripped.remove, place.header)
-		if kept != CredentialsKeep || !p.reads(place) {
+		if s.Credentials != CredentialsKeep || !p.reads(place) {
 			passing.remove = append(passing.remove, place.header)
 		}
 	}

@@ -103,8 +103,8 @@ func TestPoliciesThatCannotBeAreRefused(t *testing.T) {
 			[]string{`policies[0].credentials: "drop" is not one of its values; write strip or keep`},
 		},
 		{
-			"credentials of another profile", with(func(p *extauthz.PolicySpec) { p.Credentials = extauthz.CredentialsIdentityJWT }),
-			[]string{"policies[0].credentials: profile default has no identity_jwt; write strip or keep"},
+			"credentials that are not built", with(func(p *extauthz.PolicySpec) { p.Credentials = extauthz.CredentialsIdentityJWT }),
+			[]string{"policies[0].credentials: identity_jwt needs tokens, which are not built yet; write strip or keep"},
 		},
 	}
 	for _, test := range tests {
@@ -119,12 +119,11 @@ func TestAllProblemsAreReportedTogether(t *testing.T) {
 	t.Parallel()
 	o := options(t, policy("a", "-", "/x"), policy("a", "-", "y"))
 	o.Default = extauthz.PolicySpec{Auth: extauthz.AuthNone, Paths: []string{"/z"}}
-	o.PathCheck, o.Identity, o.TrustedHops, o.Credentials = "loose", extauthz.IdentityRaw, -1, extauthz.CredentialsKeep
+	o.PathCheck, o.Identity, o.TrustedHops = "loose", extauthz.IdentityRaw, -1
 	refuses(t, o,
 		`path_check: "loose" is not one of its values; write strict, decode_once or off`,
 		"identity_mode: profile default has no header for it; remove it",
 		"authz.trusted_hops: -1 is less than none; write 0 or more",
-		"credentials: profile default has no setting for it; set it in each policy",
 		"default_policy: it takes what no policy matches: it has no name, hosts, paths or methods; list it under policies",
 		"default_policy.auth: none would make public whatever no policy matches; list what is public under policies, path by path",
 		`policies[1].name: "a" is the name of another policy too; give each its own (policies[0].name)`,
@@ -132,17 +131,11 @@ func TestAllProblemsAreReportedTogether(t *testing.T) {
 	)
 }
 
-func TestSettingsOfAProfileAreChecked(t *testing.T) {
+func TestTheModeOfAnIdentityIsChecked(t *testing.T) {
 	t.Parallel()
-	o := options(t)
-	o.Profile = profile(t, "mka1")
-	o.Identity, o.Credentials = "plain", extauthz.CredentialsIdentityJWT
-	refuses(t, o,
-		`identity_mode: "plain" is not one of its values; write off, raw or sha256`,
-		"upstream_authorization: identity_jwt needs tokens, which are not built yet; write strip or keep",
-	)
-	o.Profile, o.Identity = profile(t, "mlm"), ""
-	refuses(t, o, "upstream_credentials: identity_jwt needs tokens, which are not built yet; write strip or keep")
+	o := withProfile(t, "mka1")
+	o.Identity = "plain"
+	refuses(t, o, `identity_mode: "plain" is not one of its values; write off, raw or sha256`)
 }
 
 func TestWithoutAPathCheckNoPathIsNamed(t *testing.T) { // R-PATH-2

@@ -250,21 +250,12 @@ func TestTheUpstreamGetsNoCredential(t *testing.T) { // R-CRED-6
 	} {
 		g := newGate(t, withProfile(t, name, public, kept, keptToken, stripped))
 		for path, want := range map[string][]string{"/": credentials, "/kept": nil, "/stripped": credentials} {
-			if name == "mlm" && path == "/kept" {
-				want = nil
-			}
 			g.removes(want, g.allow(get(path, bearer(g)...)))
 		}
 		unread := map[string][]string{"mlm": {"authorization"}} // a place for tokens, where only keys are taken
 		g.removes(unread[name], g.allow(get("/kept/key", bearer(g)...)))
 		g.removes(credentials, g.expect(extauthz.ReasonPublic, get("/public", bearer(g)...)))
 		g.removes(credentials, g.expect(extauthz.ReasonPreflight, request("OPTIONS", "", "/kept", preflight...)))
-		if name == "default" {
-			continue // it has no setting
-		}
-		keeping := g.with(func(o *extauthz.Options) { o.Credentials = extauthz.CredentialsKeep })
-		keeping.removes(nil, keeping.allow(get("/", bearer(g)...)))
-		keeping.removes(credentials, keeping.allow(get("/stripped", bearer(g)...)))
 	}
 }
 

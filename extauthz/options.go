@@ -24,7 +24,6 @@ type Options struct {
 	PathCheck     PathCheck    // "": PathStrict
 	RejectSpoofed bool         // a client's copy of a managed header is 400 instead of removed
 	TrustedHops   int          // the caller is the peer (0), or the n-th entry from the right of x-forwarded-for
-	Credentials   Credentials  // of policies that say nothing; "": CredentialsStrip
 	Identity      IdentityMode // "": IdentityOff
 
 	Keys       *keystore.Store
@@ -71,7 +70,7 @@ func New(o Options) (*Authorizer, error) {
 	if a.pathCheck == "" {
 		a.pathCheck = PathStrict
 	}
-	c := &compiler{profile: a.profile, environments: a.environments, pathCheck: a.pathCheck, credentials: o.Credentials}
+	c := &compiler{profile: a.profile, environments: a.environments, pathCheck: a.pathCheck}
 	c.settings(o)
 	a.router = c.compile(o.Policies, o.Default)
 	if len(c.problems) > 0 {
@@ -88,7 +87,7 @@ func New(o Options) (*Authorizer, error) {
 	return a, nil
 }
 
-// settings checks what stands outside policies, and sets what policies that say nothing take.
+// settings checks what stands outside policies.
 func (c *compiler) settings(o Options) {
 	switch o.PathCheck {
 	case "", PathStrict, PathDecodeOnce, PathOff:
@@ -103,14 +102,6 @@ func (c *compiler) settings(o Options) {
 	}
 	if o.TrustedHops < 0 {
 		c.problems.add("authz.trusted_hops", "write 0 or more", "%d is less than none", o.TrustedHops)
-	}
-	switch problem, hint := o.Profile.credentialsProblem(o.Credentials); {
-	case o.Credentials == "":
-		c.credentials = CredentialsStrip
-	case o.Profile.setting == "":
-		c.problems.add("credentials", "set it in each policy", "profile %s has no setting for it", o.Profile.name)
-	case problem != "":
-		c.problems.add(o.Profile.setting, hint, "%s", problem)
 	}
 }
 

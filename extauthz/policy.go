@@ -21,7 +21,7 @@ type PolicySpec struct {
 	Environments []string // none: any
 	EndUser      EndUser
 	CIDRs        []netip.Prefix // of the caller's address; none: any
-	Credentials  Credentials    // "": as [Options.Credentials] says
+	Credentials  Credentials
 
 	// Preflight lets OPTIONS with Origin and Access-Control-Request-Method pass without a credential.
 	Preflight bool

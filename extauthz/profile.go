@@ -19,8 +19,6 @@ type Profile struct {
 	environmentInResponse bool // every response to a known credential names its environment
 	prefixMustFit         bool // a key printed with another prefix than its environment's is refused
 
-	setting string // in the file, for what becomes of credentials on their way upstream; "" where there is none
-
 	contentType string    // of error bodies
 	body        string    // of error bodies: <class>, <title>, <status>, <message> and <code> stand for values
 	codes       bool      // error bodies hold a code
@@ -77,19 +75,6 @@ func (p Profile) separatesKinds() bool {
 		all |= c.takes
 	}
 	return all == keys|tokens
-}
-
-// credentialsProblem says why credentials cannot be handled in a way, and what to do; "" if they can.
-func (p Profile) credentialsProblem(c Credentials) (problem, hint string) {
-	switch {
-	case c == CredentialsStrip || c == CredentialsKeep:
-		return "", ""
-	case c != CredentialsIdentityJWT:
-		return strconv.Quote(string(c)) + " is not one of its values", "write strip or keep"
-	case p.setting == "":
-		return "profile " + p.name + " has no identity_jwt", "write strip or keep"
-	}
-	return "identity_jwt needs tokens, which are not built yet", "write strip or keep"
 }
 
 // rename is a header that has only a symbolic name and a default.

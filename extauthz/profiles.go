@@ -69,7 +69,6 @@ func mka1Profile() Profile {
 		},
 		headers:             responseHeaders(),
 		environmentIfListed: true,
-		setting:             "upstream_authorization",
 		contentType:         "application/json",
 		body:                `{"error": <message>}`,
 		wordings: []wording{
@@ -107,7 +106,6 @@ func mlmProfile() Profile {
 		headers:               responseHeaders(),
 		environmentInResponse: true,
 		prefixMustFit:         true,
-		setting:               "upstream_credentials",
 		contentType:           "application/json",
 		body:                  `{"error":<message>,"code":<code>}`,
 		codes:                 true,
