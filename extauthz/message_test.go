@@ -1,6 +1,7 @@
 package extauthz
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"strings"
@@ -129,6 +130,13 @@ func (s *Service) Answer(ctx context.Context, message []byte) []byte {
 	b := s.answer(ctx, message, time.Now())
 	defer b.Free()
 	return slices.Clone(b.ReadOnlyData())
+}
+
+// Ask is the whole of a check but for the call itself, and reports whether it was allowed.
+func (s *Service) Ask(ctx context.Context, message []byte) bool {
+	b := s.answer(ctx, message, time.Now())
+	defer b.Free()
+	return bytes.HasPrefix(b.ReadOnlyData(), []byte("\x0a\x00\x1a")) // status OK, ok_response
 }
 
 // readFields are the fields of a CheckRequest that scan reads, message by message, each as name=number:type. Values of

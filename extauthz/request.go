@@ -141,72 +141,110 @@ func (s *scanner) extension(entry string) error {
 func (s *scanner) request(number uint64, value string) error {
 	if number == 2 { // http
 		s.hasHTTP = true
-		return walk(value, s.httpRequest)
+		return s.httpRequest(value)
 	}
 	return nil
 }
 
-func (s *scanner) httpRequest(number uint64, value string) (err error) {
-	switch number {
-	case 2:
-		s.Method, err = text(value)
-	case 3: // headers
-		return s.mapEntry(value)
-	case 4:
-		s.path = value
-	case 5:
-		s.Host, err = text(value)
-	case 10:
-		s.Protocol, err = text(value)
-	case 13: // header_map
-		if !s.isList {
-			s.isList, s.Headers = true, s.Headers[:0]
+// httpRequest and headerMap take whole messages: they hold the headers, so a call for each field would count.
+func (s *scanner) httpRequest(message string) (err error) {
+	for len(message) > 0 && err == nil {
+		if name, value, rest, ok := usualHeader(message, 3<<3|2, 2<<3|2); ok {
+			s.mapHeader(name, value)
+			message = rest
+			continue
 		}
-		return s.headerMap(value)
-	}
-	return err
-}
-
-// mapEntry takes an entry of http.headers, a map: a name that comes again replaces its value.
-func (s *scanner) mapEntry(entry string) error {
-	name, value, _, err := keyValue(entry)
-	if err != nil || s.isList {
-		return err
-	}
-	if at := s.names.add(name, s.Headers); at < len(s.Headers) {
-		s.Headers[at].Value = value
-		return nil
-	}
-	s.Headers = append(s.Headers, Header{name, value})
-	return nil
-}
-
-func (s *scanner) headerMap(message string) error {
-	headers := s.Headers
-	for len(message) > 0 {
-		number, line, rest, ok := field(message)
+		number, field, rest, ok := field(message)
 		if !ok {
 			return errMalformed
 		}
 		message = rest
-		if number != 1 { // headers
+		switch number {
+		case 2:
+			s.Method, err = text(field)
+		case 3: // headers
+			var name, value string
+			if name, value, _, err = keyValue(field); err == nil {
+				s.mapHeader(name, value)
+			}
+		case 4:
+			s.path = field
+		case 5:
+			s.Host, err = text(field)
+		case 10:
+			s.Protocol, err = text(field)
+		case 13: // header_map
+			if !s.isList {
+				s.isList, s.Headers = true, s.Headers[:0]
+			}
+			err = s.headerMap(field)
+		}
+	}
+	return err
+}
+
+// mapHeader takes an entry of http.headers. That is a map: a name that comes again replaces its value.
+func (s *scanner) mapHeader(name, value string) {
+	if s.isList {
+		return
+	}
+	if at := s.names.add(name, s.Headers); at < len(s.Headers) {
+		s.Headers[at].Value = value
+		return
+	}
+	s.Headers = append(s.Headers, Header{name, value})
+}
+
+func (s *scanner) headerMap(message string) error {
+	for len(message) > 0 {
+		if name, value, rest, ok := usualHeader(message, 1<<3|2, 3<<3|2); ok && value != "" {
+			s.listHeader(name, value)
+			message = rest
 			continue
 		}
-		name, value, raw, err := keyValue(line)
-		if err != nil {
-			return err
+		number, field, rest, ok := field(message)
+		if !ok {
+			return errMalformed
 		}
-		if raw != "" {
-			value = raw
+		message = rest
+		if number == 1 { // headers
+			name, value, raw, err := keyValue(field)
+			if err != nil {
+				return err
+			}
+			if raw != "" {
+				value = raw
+			}
+			s.listHeader(name, value)
 		}
-		if name == ":path" {
-			s.rawPaths++
-			s.Path = value
-		}
-		headers = append(headers, Header{name, value})
 	}
-	s.Headers = headers
 	return nil
+}
+
+// listHeader takes a header of http.header_map.
+func (s *scanner) listHeader(name, value string) {
+	if name == ":path" {
+		s.rawPaths++
+		s.Path = value
+	}
+	s.Headers = append(s.Headers, Header{name, value})
+}
+
+// usualHeader splits the first header off a message if it has the form of nearly all of them: entryTag, then a key in
+// ASCII, then valueTag and a value, all of them shorter than 128 bytes.
+func usualHeader(message string, entryTag, valueTag byte) (name, value, rest string, ok bool) {
+	if len(message) < 6 || message[0] != entryTag || message[1] >= 0x80 || message[2] != 1<<3|2 {
+		return "", "", "", false
+	}
+	end, middle := uint(message[1])+2, uint(message[3])+4
+	if end > uint(len(message)) || middle+2 > end {
+		return "", "", "", false
+	}
+	name, value, rest = message[4:middle], message[middle:end], message[end:]
+	if value[0] != valueTag || int(value[1]) != len(value)-2 {
+		return "", "", "", false
+	}
+	return name, value[2:], rest, ascii(name)
 }
 
 // finish decides what only the whole message shows.
@@ -296,17 +334,6 @@ func walk(message string, visit func(number uint64, value string) error) error {
 
 // keyValue reads a map entry or a HeaderValue, of which raw is the third field. The key is valid UTF-8.
 func keyValue(entry string) (key, value, raw string, err error) {
-	// The usual entry: the key, then one value, each shorter than 128 bytes.
-	if len(entry) > 1 && entry[0] == 1<<3|2 && entry[1] < 0x80 && int(entry[1])+3 < len(entry) {
-		end := int(entry[1]) + 2
-		name, second, size := entry[2:end], entry[end], entry[end+1]
-		if size < 0x80 && end+2+int(size) == len(entry) && (second == 2<<3|2 || second == 3<<3|2) && ascii(name) {
-			if second == 2<<3|2 {
-				return name, entry[end+2:], "", nil
-			}
-			return name, "", entry[end+2:], nil
-		}
-	}
 	for len(entry) > 0 {
 		number, v, rest, ok := field(entry)
 		if !ok {
@@ -329,9 +356,14 @@ func keyValue(entry string) (key, value, raw string, err error) {
 
 // field splits the first field off message. The number is 0 unless the field is length-delimited.
 func field(message string) (number uint64, value, rest string, ok bool) {
-	if len(message) > 1 && message[0]&0x87 == 2 && message[0] > 7 && message[1] < 0x80 && int(message[1])+2 <= len(message) {
-		end := int(message[1]) + 2
-		return uint64(message[0] >> 3), message[2:end], message[end:], true
+	if len(message) > 2 && message[0]&0x87 == 2 && message[0] > 7 { // the usual tag, of one byte
+		start, size := 2, int(message[1])
+		if size >= 0x80 {
+			start, size = 3, size&0x7f|int(message[2])<<7
+		}
+		if end := start + size; message[start-1] < 0x80 && end <= len(message) {
+			return uint64(message[0] >> 3), message[start:end], message[end:], true
+		}
 	}
 	return longField(message)
 }
