@@ -43,7 +43,7 @@ func (h *healthCmd) Run(ctx context.Context, out *output) error {
 
 // running asks the Postern of the data folder for its status; nil if none runs.
 func running(ctx context.Context, c *config.Config) (*admin.Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	ctx, cancel := context.WithTimeout(ctx, lockTime)
 	defer cancel()
 	status, err := adminClient(c).Status(ctx)
 	switch {
