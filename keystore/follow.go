@@ -14,6 +14,9 @@ const pieceLength = 1024
 // follow brings index and tenants up to the file. While it cannot, nothing is looked up: a change that it does not know
 // might be a revocation.
 func (s *Store) follow() error {
+	if s.readOnly {
+		return *s.down.Load()
+	}
 	s.following.Lock()
 	defer s.following.Unlock()
 	if err := s.catchUp(); err != nil {

@@ -56,6 +56,9 @@ const lotLength = 5000
 // another waits. A result with Refused comes without an error: all bad lines are in it, and Added is 0. An
 // [*InvalidError] from lines, beside a key that holds only its Line, refuses that line like one that is found bad here.
 func (s *Store) Import(ctx context.Context, o ImportOptions, lines iter.Seq2[ImportedKey, error], now time.Time) (ImportResult, error) {
+	if s.readOnly {
+		return ImportResult{}, store.ErrReadOnly
+	}
 	select {
 	case s.importing <- struct{}{}:
 		defer func() { <-s.importing }()

@@ -160,8 +160,11 @@ func (x *index) put(h *head, flags rowFlags) {
 			x.add(h, s, flags)
 		}
 	}
-	if first == 0 && x.first.get(h.number) != 0 {
+	switch has := x.first.get(h.number) != 0; {
+	case has && first == 0:
 		x.keys.Add(1)
+	case !has && first != 0:
+		x.keys.Add(-1)
 	}
 }
 

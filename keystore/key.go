@@ -110,9 +110,9 @@ func charactersOf(all string) (c characters) {
 	return c
 }
 
-func base62Characters() characters     { return charactersOf(base62) }
-func prefixCharacters() characters     { return charactersOf(base62 + "_-") }
-func permissionCharacters() characters { return charactersOf(base62 + "_.-") }
+func base62Characters() characters { return charactersOf(base62) }
+func prefixCharacters() characters { return charactersOf(base62 + "_-") }
+func wordCharacters() characters   { return charactersOf(base62 + "_.-") }
 
 // hold says whether s is made of nothing else.
 func (c characters) hold(s string) bool {

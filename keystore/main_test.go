@@ -1,6 +1,8 @@
 package keystore_test
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -11,7 +13,13 @@ import (
 	"github.com/postern-auth/postern/keystore"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(crashDir); dir != "" {
+		fmt.Fprintln(os.Stderr, crashChild(dir, os.Stdout))
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // noon is when tests happen, unless they say otherwise.
 var noon = time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)

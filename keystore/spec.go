@@ -121,7 +121,7 @@ func checkPermissions(field string, given []string) ([]string, error) {
 	}
 	for _, p := range all {
 		resource, action, _ := strings.Cut(p, ":")
-		if !isPermissionWord(resource) || !isPermissionWord(action) {
+		if !isWord(resource) || !isWord(action) {
 			return nil, &InvalidError{
 				field, fmt.Sprintf("%q is not resource:action", p),
 				fmt.Sprintf("each half has 1 to %d letters, digits, '_', '.' or '-'; there are no wildcards", maxWordLength),
@@ -134,8 +134,9 @@ func checkPermissions(field string, given []string) ([]string, error) {
 	return all, nil
 }
 
-func isPermissionWord(s string) bool {
-	return 1 <= len(s) && len(s) <= maxWordLength && permissionCharacters().hold(s)
+// isWord says whether s is half a permission: ^[A-Za-z0-9_.-]{1,64}$.
+func isWord(s string) bool {
+	return 1 <= len(s) && len(s) <= maxWordLength && wordCharacters().hold(s)
 }
 
 // checkText takes up to limit printable characters.

@@ -70,8 +70,18 @@ func (o *Options) log() *slog.Logger {
 
 // Environment is one of those that keys belong to.
 type Environment struct {
-	Name      string
+	Name      string // ^[A-Za-z0-9_.-]{1,64}$
 	KeyPrefix string // ^[a-zA-Z0-9_-]{1,32}$
+}
+
+func (e Environment) check() error {
+	if !isWord(e.Name) {
+		return fmt.Errorf("%q cannot be the name of an environment", e.Name)
+	}
+	if n := len(e.KeyPrefix); n < 1 || n > maxPrefixLength || !prefixCharacters().hold(e.KeyPrefix) {
+		return fmt.Errorf("%q cannot be a prefix of keys", e.KeyPrefix)
+	}
+	return nil
 }
 
 // Store answers whether keys are valid, and changes them. All methods may be called at once.
@@ -128,6 +138,11 @@ func Open(o Options, now time.Time) (*Store, error) {
 }
 
 func (s *Store) open(o *Options, now time.Time) error {
+	for _, e := range s.environments {
+		if err := e.check(); err != nil {
+			return err
+		}
+	}
 	if err := s.recognize(o.Profile); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package keystore_test
 import (
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -52,6 +53,19 @@ func TestOpenWantsAPepper(t *testing.T) {
 	o.Pepper = o.Pepper[:31]
 	if _, err := keystore.Open(o, noon); err == nil {
 		t.Error("a pepper of 31 bytes is accepted")
+	}
+}
+
+func TestOpenWantsEnvironmentsThatKeysCanBeOf(t *testing.T) {
+	for name, e := range map[string]keystore.Environment{
+		"no name": {KeyPrefix: "live_"}, "a name with a comma": {Name: "A,B", KeyPrefix: "live_"}, "no prefix": {Name: "LIVE"},
+		"a prefix with a dot": {Name: "LIVE", KeyPrefix: "live."}, "a long prefix": {Name: "LIVE", KeyPrefix: strings.Repeat("x", 33)},
+	} {
+		o := options(database(t))
+		o.Environments = append(o.Environments, e)
+		if _, err := keystore.Open(o, noon); err == nil {
+			t.Errorf("%s is accepted", name)
+		}
 	}
 }
 

@@ -13,6 +13,9 @@ import (
 	"github.com/postern-auth/postern/internal/store"
 )
 
+// maxSecretUses is of how many secrets of a key the use is known. That of the oldest is forgotten; the key's own is not.
+const maxSecretUses = 64
+
 // useRecord is what the file holds of a key's use: outside its record, its version and the feed.
 type useRecord struct {
 	use
@@ -48,6 +51,9 @@ func (u *useRecord) add(number uint16, more use) {
 			u.secrets[i].add(more)
 			return
 		}
+	}
+	if len(u.secrets) == maxSecretUses {
+		u.secrets = slices.Delete(u.secrets, 0, 1)
 	}
 	u.secrets = append(u.secrets, secretUse{number, more})
 }

@@ -1,0 +1,183 @@
+package keystore_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/postern-auth/postern/internal/store"
+	"github.com/postern-auth/postern/keystore"
+)
+
+// crashDir names, in the environment of a child, the folder that it shall work in until it is killed.
+const crashDir = "POSTERN_CRASH_DIR"
+
+// imported is how many keys each import of a child brings: more than one transaction.
+const imported = 5100
+
+// foreignKey is the n-th key of an import.
+func foreignKey(batch string, n int) string { return fmt.Sprint(batch, "-", n) }
+
+// crashChild creates, revokes and imports, and says on stdout what it begins and what was acknowledged.
+func crashChild(dir string, out io.Writer) error {
+	db, err := store.Open(store.Options{Path: filepath.Join(dir, "postern.db")})
+	if err != nil {
+		return err
+	}
+	s, err := keystore.Open(options(db), noon)
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	var mu sync.Mutex
+	say := func(words ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintln(out, words...)
+	}
+	failed := make(chan error)
+	for range 2 {
+		go func() {
+			for {
+				k, printed, err := s.Create(ctx, keystore.KeySpec{Tenant: "default", Environment: "LIVE"}, noon)
+				if err != nil {
+					failed <- err
+				}
+				say("created", printed)
+				if rand.IntN(2) == 0 {
+					continue
+				}
+				say("revoking", printed)
+				if _, err := s.Revoke(ctx, k.ID, noon); err != nil {
+					failed <- err
+				}
+				say("revoked", printed)
+			}
+		}()
+	}
+	go func() {
+		for {
+			batch := fmt.Sprint("batch", rand.Uint64())
+			say("importing", batch)
+			result, err := s.Import(ctx, keystore.ImportOptions{CreateTenants: true}, func(yield func(keystore.ImportedKey, error) bool) {
+				for i := range imported {
+					spec := keystore.KeySpec{Tenant: batch, Environment: "LIVE"}
+					if !yield(keystore.ImportedKey{Line: i + 1, KeySpec: spec, Hash: sha256.Sum256([]byte(foreignKey(batch, i)))}, nil) {
+						return
+					}
+				}
+			}, noon)
+			if err != nil || result.Added != imported {
+				failed <- fmt.Errorf("%+v: %w", result, err)
+			}
+			say("imported", batch)
+		}
+	}()
+	return <-failed
+}
+
+// TestNothingAcknowledgedIsLost kills a child at random points of create, revoke and import. What it acknowledged holds
+// after the restart, what it did not is there as a whole or not at all, and a revoked key is refused.
+func TestNothingAcknowledgedIsLost(t *testing.T) {
+	rounds := 100
+	if testing.Short() {
+		rounds = 5
+	}
+	dir := filepath.Join(t.TempDir(), "data")
+	said := make(map[string]string) // key or batch → the last that was said of it
+	for range rounds {
+		runUntilKilled(t, dir, said)
+		verifyAfterCrash(t, dir, said)
+		if t.Failed() {
+			return
+		}
+		for what, word := range said { // bound the work: what is settled was seen to hold
+			if word != "revoked" && rand.IntN(4) > 0 {
+				delete(said, what)
+			}
+		}
+	}
+}
+
+func runUntilKilled(t *testing.T, dir string, said map[string]string) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.Command(exe)
+	child.Env = append(os.Environ(), crashDir+"="+dir)
+	child.Stderr = os.Stderr
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var once sync.Once
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		once.Do(func() { // it has begun
+			u := rand.Float64() // mostly soon, at times after an import or two
+			time.AfterFunc(time.Duration(u*u*u*float64(500*time.Millisecond)), func() { _ = child.Process.Kill() })
+		})
+		word, what, _ := strings.Cut(lines.Text(), " ")
+		said[what] = word
+	}
+	if err := child.Wait(); err == nil || child.ProcessState.ExitCode() != -1 {
+		t.Fatalf("the child ended by itself: %v", err)
+	}
+}
+
+func verifyAfterCrash(t *testing.T, dir string, said map[string]string) {
+	t.Helper()
+	db, err := store.Open(store.Options{Path: filepath.Join(dir, "postern.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	s, err := keystore.Open(options(db), noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	for what, word := range said {
+		_, err := s.Lookup(t.Context(), what, nil, noon)
+		switch {
+		case word == "created" && err != nil:
+			t.Errorf("a key that was acknowledged: %v", err)
+		case word == "revoking" && err != nil && !errors.Is(err, keystore.ErrRevoked):
+			t.Errorf("a key that was being revoked: %v", err)
+		case word == "revoked" && !errors.Is(err, keystore.ErrRevoked):
+			t.Errorf("a revoked key: %v", err)
+		case word == "importing" || word == "imported":
+			verifyImport(t, s, what, word == "imported")
+		}
+	}
+}
+
+func verifyImport(t *testing.T, s *keystore.Store, batch string, acknowledged bool) {
+	t.Helper()
+	there := 0
+	for i := range imported {
+		if _, _, err := s.Work(foreignKey(batch, i), noon); err == nil {
+			there++
+		}
+	}
+	_, err := s.Tenant(t.Context(), batch)
+	if there != 0 && there != imported || acknowledged && there == 0 || (err == nil) != (there > 0) {
+		t.Errorf("%d of %d keys of an import are there (acknowledged: %v), its tenant: %v", there, imported, acknowledged, err)
+	}
+}
