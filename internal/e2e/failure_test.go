@@ -114,3 +114,38 @@ func edit(t *testing.T, bootstrap []byte, from, to string) []byte {
 	}
 	return []byte(strings.Replace(string(bootstrap), from, strings.TrimPrefix(to, "\n"), 1))
 }
+
+func TestACrashForgetsNothing(t *testing.T) { // R-KEY-4
+	t.Parallel()
+	c := quickstart()
+	g := open(t, c.example)
+	kept, revoked, disabled := g.mint(t), g.mint(t), g.mint(t)
+	for _, k := range []key{kept, revoked, disabled} {
+		g.front(t).allowed(t, c.shut, c.credential(k.Key))
+	}
+	g.Run(t, "keys", "disable", disabled.ID)
+	g.Run(t, "keys", "revoke", revoked.ID)
+	g.Kill(t)
+	if r := g.refused(t, g.front(t), c.shut, c.credential(kept.Key)); r.Status != 503 {
+		t.Errorf("while it is away: status %d, want 503", r.Status)
+	}
+	authtest.StartPostern(t, filepath.Join(g.dir, "postern.yaml"))
+	eventually(t, func() bool { return g.front(t).send(t, "GET", c.shut, c.credential(kept.Key)).Status == 200 })
+	c.refused.is(t, g.refused(t, g.front(t), c.shut, c.credential(revoked.Key)))
+	c.refused.is(t, g.refused(t, g.front(t), c.shut, c.credential(disabled.Key)))
+}
+
+func TestALargeRequestIsStillDecided(t *testing.T) { // R-PROC-2
+	t.Parallel()
+	c := quickstart()
+	g := open(t, c.example)
+	k := g.mint(t)
+	large := []string{c.credential(k.Key)}
+	for range 50 {
+		large = append(large, "X-Large: "+strings.Repeat("x", 1<<10))
+	}
+	for _, d := range g.doors(t) {
+		arrives(t, c.upstream(k, ""), d.allowed(t, c.shut, large...))
+		c.missing.is(t, g.refused(t, d, c.shut, large[1:]...))
+	}
+}
