@@ -38,10 +38,10 @@ func newDecisionLog(log *slog.Logger, which DecisionLog) *decisionLog {
 	return &decisionLog{log: log, which: which}
 }
 
-// decided logs a decision, if it is one of those that are logged. err says more about one that failed.
-func (l *decisionLog) decided(d *Decision, r *Request, err error, now time.Time) {
+// decided logs a decision, if it is one of those that are logged.
+func (l *decisionLog) decided(d *Decision, r *Request, now time.Time) {
 	if l.chosen(d) || d.reason.Class() == ClassUnavailable && l.faults[d.reason].over(now) {
-		l.write(d, r, err)
+		l.write(d, r)
 	}
 }
 
@@ -58,7 +58,7 @@ func (l *decisionLog) chosen(d *Decision) bool {
 	return !d.Allowed()
 }
 
-func (l *decisionLog) write(d *Decision, r *Request, err error) {
+func (l *decisionLog) write(d *Decision, r *Request) {
 	attributes := []any{slog.String("reason", d.reason.String())}
 	add := func(name, value string) {
 		if value != "" {
@@ -80,7 +80,7 @@ func (l *decisionLog) write(d *Decision, r *Request, err error) {
 			break
 		}
 	}
-	if err != nil {
+	if err := d.Cause(); err != nil {
 		attributes = append(attributes, slog.Any("err", err))
 	}
 	switch {

@@ -180,31 +180,30 @@ func (s *Service) answer(ctx context.Context, message []byte, now time.Time) (re
 		s.rooms.Put(room)
 		if v := recover(); v != nil {
 			s.log.panicked(v, now)
-			response = s.reply(a, &Decision{reason: ReasonPanic}, &Request{}, nil, now)
+			response = s.reply(a, &Decision{reason: ReasonPanic}, &Request{}, now)
 		}
 	}()
-	r, d, err := s.decide(ctx, a, message, room[:0], now)
-	return s.reply(a, &d, &r, err, now)
+	r, d := s.decide(ctx, a, message, room[:0], now)
+	return s.reply(a, &d, &r, now)
 }
 
-// decide decides, unless the question is not to be answered, cannot be read, or comes too late. The error says more than
-// the decision, for the log.
-func (s *Service) decide(ctx context.Context, a *Authorizer, message []byte, room []Header, now time.Time) (Request, Decision, error) {
+// decide decides, unless nobody may ask, the question cannot be read, or it comes too late or beside too many others.
+func (s *Service) decide(ctx context.Context, a *Authorizer, message []byte, room []Header, now time.Time) (Request, Decision) {
 	if !s.admits(ctx) {
-		return Request{}, Decision{reason: ReasonCallerRefused}, nil
+		return Request{}, Decision{reason: ReasonCallerRefused}
 	}
 	r, err := scan(message, room)
 	if err != nil {
-		return Request{}, Decision{reason: ReasonRequestUnreadable}, err
+		return Request{}, Decision{reason: ReasonRequestUnreadable, cause: err}
 	}
 	if err := ctx.Err(); err != nil {
-		return r, Decision{reason: ReasonDeadline}, err
+		return r, Decision{reason: ReasonDeadline, cause: err}
 	}
 	defer s.inFlight.Add(-1)
 	if s.inFlight.Add(1) > s.maxInFlight {
-		return r, Decision{reason: ReasonOverloaded}, nil
+		return r, Decision{reason: ReasonOverloaded}
 	}
-	return r, a.Authorize(ctx, &r, now), nil
+	return r, a.Authorize(ctx, &r, now)
 }
 
 // admits reports whether the caller may ask at all (R-GRPC-1).
@@ -221,11 +220,11 @@ func (s *Service) admits(ctx context.Context) bool {
 }
 
 // reply says d, and counts and logs that it was said.
-func (s *Service) reply(a *Authorizer, d *Decision, r *Request, err error, now time.Time) mem.Buffer {
+func (s *Service) reply(a *Authorizer, d *Decision, r *Request, now time.Time) mem.Buffer {
 	b := s.replies.Get(replySize)
 	*b = a.appendResponse((*b)[:0], d, r)
 	a.Count(d, time.Since(now), now)
-	s.log.decided(d, r, err, now)
+	s.log.decided(d, r, now)
 	return mem.NewBuffer(b, &s.replies)
 }
 
@@ -254,11 +253,12 @@ const replySize = 4 << 10
 type bufferPool struct{ sync.Pool }
 
 func (p *bufferPool) Get(size int) *[]byte {
-	if b, ok := p.Pool.Get().(*[]byte); ok {
-		return b
+	b, ok := p.Pool.Get().(*[]byte)
+	if !ok || cap(*b) < size {
+		return new(make([]byte, size))
 	}
-	b := make([]byte, 0, size)
-	return &b
+	*b = (*b)[:size]
+	return b
 }
 
 func (p *bufferPool) Put(b *[]byte) {
