@@ -180,7 +180,9 @@ func TestAKeyThatIsNoLongerGoodIsRefusedWithTheSameBytes(t *testing.T) { // R-RE
 func flip(key string) string {
 	b := []byte(key)
 	i := len(b) - 10
-	if b[i]++; b[i] == 'z'+1 {
+	if b[i] == '0' {
+		b[i] = '1'
+	} else {
 		b[i] = '0'
 	}
 	return string(b)

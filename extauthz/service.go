@@ -46,6 +46,7 @@ const (
 	maxStreams        = 1024    // of a connection: as many as Envoy opens before it has seen our settings
 	streamWorkers     = 32      // goroutines with a stack that has grown already
 	staticWindow      = 1 << 20 // estimating the window costs frames
+	minPing           = 5 * time.Second // grpc-go's own answers Envoy's keepalive with GOAWAY
 	connectionTimeout = 10 * time.Second
 	defaultInFlight   = 4096
 )
@@ -86,27 +87,10 @@ func NewService(o ServiceOptions) *Service {
 		s.maxInFlight = defaultInFlight
 	}
 	s.rooms.New = func() any { return new([headerRoom]Header) }
+
 	draining := make(chan struct{})
 	s.endStreams = sync.OnceFunc(func() { close(draining) })
-
-	options := []grpc.ServerOption{
-		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2(proto.Name)}),
-		grpc.StreamInterceptor(endWith(draining)),
-		grpc.NumStreamWorkers(streamWorkers),
-		grpc.StaticStreamWindowSize(staticWindow),
-		grpc.StaticConnWindowSize(staticWindow),
-		grpc.MaxRecvMsgSize(maxMessage),
-		grpc.MaxHeaderListSize(maxMetadata),
-		grpc.MaxConcurrentStreams(maxStreams),
-		grpc.ConnectionTimeout(connectionTimeout),
-		grpc.WaitForHandlers(true),
-		// Envoy's keepalive pings too often for the default, which would answer them with GOAWAY.
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
-	}
-	if o.TLS != nil {
-		options = append(options, grpc.Creds(credentials.NewTLS(o.TLS)))
-	}
-	s.server = grpc.NewServer(options...)
+	s.server = grpc.NewServer(serverOptions(o.TLS, draining)...)
 	s.server.RegisterService(&grpc.ServiceDesc{
 		ServiceName: authorizationService,
 		HandlerType: (*any)(nil),
@@ -121,6 +105,26 @@ func NewService(o ServiceOptions) *Service {
 	s.Unready()
 	healthpb.RegisterHealthServer(s.server, s.health)
 	return s
+}
+
+func serverOptions(t *tls.Config, draining <-chan struct{}) []grpc.ServerOption {
+	options := []grpc.ServerOption{
+		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2(proto.Name)}),
+		grpc.StreamInterceptor(endWith(draining)),
+		grpc.NumStreamWorkers(streamWorkers),
+		grpc.StaticStreamWindowSize(staticWindow),
+		grpc.StaticConnWindowSize(staticWindow),
+		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.MaxHeaderListSize(maxMetadata),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.ConnectionTimeout(connectionTimeout),
+		grpc.WaitForHandlers(true),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
+	}
+	if t != nil {
+		options = append(options, grpc.Creds(credentials.NewTLS(t)))
+	}
+	return options
 }
 
 // Swap makes a decide from the next check on; those begun go on with its predecessor.
