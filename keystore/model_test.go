@@ -185,14 +185,13 @@ func (m *model) change(
 		id := rapid.SampledFrom(slices.Sorted(maps.Keys(m.keys))).Draw(t, "key")
 		k := m.keys[id]
 		got, err := do(m.real, context.Background(), id, m.now)
-		switch {
-		case k.state == to:
-		case k.state == keystore.StateRevoked:
+		if k.state == keystore.StateRevoked && to != keystore.StateRevoked {
 			if !errors.Is(err, keystore.ErrRevoked) {
 				t.Fatalf("%s: %v, but it is revoked", id, err)
 			}
 			return
-		default:
+		}
+		if k.state != to {
 			k.state = to
 			k.version++
 		}

@@ -40,7 +40,7 @@ func TestNoLookupBegunAfterARevocationIsAllowed(t *testing.T) {
 // hammer asks for a key all the time while end makes it refused.
 func hammer(t *testing.T, cache keystore.Cache, end func(s *keystore.Store, id string) error) {
 	t.Helper()
-	const clients, rounds = 64, 3
+	const clients, rounds = 64, 2
 	o := options(database(t))
 	o.Cache = cache
 	s := open(t, o)

@@ -1,0 +1,71 @@
+package keystore
+
+import (
+	"bytes"
+	"errors"
+	"time"
+
+	"github.com/postern-auth/postern/internal/store"
+)
+
+// sweepImports removes what imports that did not end have left: their keys, their tenants, then their numbers.
+func (s *Store) sweepImports() error {
+	var batches []uint32
+	for row, err := range s.imports.Walk(s.db, nil) {
+		if err != nil {
+			return err
+		}
+		batches = append(batches, numberOf(row.Key))
+	}
+	for _, batch := range batches {
+		var h head
+		err := sweep(s.db, s.keys, headsOf(&h), batch, func(h *head) bool { return h.batch == batch })
+		if err != nil {
+			return err
+		}
+		err = sweep(s.db, s.tables.tenants, s.tables.tenants, 1, func(t tenantRecord) bool { return t.batch == batch })
+		if err != nil {
+			return err
+		}
+		if _, err := s.db.Update(func(tx *store.Tx) error { return s.imports.Delete(tx, number(batch)) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweep deletes the rows of t from number from on that are condemned by what look shows of them.
+func sweep[R, L any](db *store.DB, t *store.Table[R], look *store.Table[L], from uint32, condemned func(L) bool) error {
+	for at := number(from); at != nil; {
+		_, err := db.Update(func(tx *store.Tx) (err error) {
+			var doomed [][]byte
+			doomed, at, err = page(tx, look.Scan(tx, at), func(_ *store.Tx, key []byte, l *L) ([]byte, bool, error) {
+				return bytes.Clone(key), condemned(*l), nil
+			})
+			for _, key := range doomed {
+				err = errors.Join(err, t.Delete(tx, key))
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// staging is what the table of imports holds of an import under way.
+type staging struct {
+	started time.Time
+}
+
+func appendStaging(b []byte, s staging) []byte { return appendTime(b, s.started) }
+
+func decodeStaging(version uint8, b []byte) (staging, error) {
+	r := reader{rest: b}
+	s := staging{started: r.time()}
+	if err := errors.Join(checkVersion(version), r.done()); err != nil {
+		return staging{}, err
+	}
+	return s, nil
+}
