@@ -43,9 +43,9 @@ type ServiceOptions struct {
 const (
 	maxMessage        = 256 << 10
 	maxMetadata       = 64 << 10
-	maxStreams        = 1024    // of a connection: as many as Envoy opens before it has seen our settings
-	streamWorkers     = 32      // goroutines with a stack that has grown already
-	staticWindow      = 1 << 20 // estimating the window costs frames
+	maxStreams        = 1024            // of a connection: as many as Envoy opens before it has seen our settings
+	streamWorkers     = 32              // goroutines with a stack that has grown already
+	staticWindow      = 1 << 20         // estimating the window costs frames
 	minPing           = 5 * time.Second // grpc-go's own answers Envoy's keepalive with GOAWAY
 	connectionTimeout = 10 * time.Second
 	defaultInFlight   = 4096
