@@ -142,7 +142,7 @@ func TestFormat(t *testing.T) {
 	if err := f.UnmarshalText([]byte("xml")); err == nil {
 		t.Error("xml is taken")
 	}
-	for _, name := range strings.Fields("table json yaml") {
+	for name := range strings.FieldsSeq("table json yaml") {
 		if err := f.UnmarshalText([]byte(name)); err != nil || string(f) != name {
 			t.Errorf("%s: %q, %v", name, f, err)
 		}

@@ -47,7 +47,8 @@ func TestProblemsAreMerged(t *testing.T) {
 		"nothing": {"version: 1\n", nil, nil},
 		"of both, by line": {
 			"version: 1\nheaders: { nothing: X-A }\nlisten: { authz: nowhere }\nerrors: { nothing: { message: a } }\n",
-			[]string{"headers.nothing:2", "listen.authz:3", "errors.nothing:4"}, nil,
+			[]string{"headers.nothing:2", "listen.authz:3", "errors.nothing:4"},
+			nil,
 		},
 		"a place that config blamed is not blamed again": {
 			"version: 1\npolicies: [{ name: a, auth: maybe }]\n", []string{"policies[0].auth:2"}, nil,
