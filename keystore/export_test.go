@@ -14,7 +14,7 @@ import (
 func (s *Store) Work(text string, now time.Time) (hashes, compares int, err error) {
 	h := s.hashers.get()
 	h.hashes, h.compares = 0, 0
-	err = s.find(h, text, now, &finding{x: s.index.Load()})
+	err = s.find(h, text, now, &finding{index: s.index.Load()})
 	return h.hashes, h.compares, err
 }
 
@@ -79,7 +79,7 @@ func (s *Store) Encodings(id string) (all [][]byte, err error) {
 		if err != nil {
 			return err
 		}
-		t, err := s.tables.tenants.Get(tx, number(r.tenant))
+		t, err := s.tenants.Get(tx, number(r.tenant))
 		all = append(all, appendRecord(nil, r), appendTenant(nil, t), appendStaging(nil, staging{started: r.CreatedAt}))
 		u := useRecord{}
 		u.add(1, use{requests: 3, last: 4})

@@ -59,7 +59,7 @@ type changes struct {
 func (c *changes) note(s *Store, change store.Change) {
 	n := numberOf(change.Key)
 	switch {
-	case change.Table == s.tables.tenants.Name():
+	case change.Table == s.tenants.Name():
 		c.tenants = append(c.tenants, n)
 	case change.Table == s.keys.Name() && change.Deleted:
 		c.gone = append(c.gone, n)
@@ -98,14 +98,14 @@ func (s *Store) apply(c *changes) error {
 func (s *Store) loadTenants(numbers []uint32) error {
 	return s.db.View(func(tx *store.Tx) error {
 		for _, n := range numbers {
-			t, err := s.tables.tenants.Get(tx, number(n))
+			t, err := s.tenants.Get(tx, number(n))
 			switch {
 			case errors.Is(err, store.ErrNotFound):
-				s.tenants.remove(n)
+				s.owners.remove(n)
 			case err != nil:
 				return err
 			default:
-				s.tenants.put(&t)
+				s.owners.put(&t)
 			}
 		}
 		return nil
@@ -221,14 +221,14 @@ func (s *Store) rebuild() error {
 }
 
 func (s *Store) loadAllTenants() error {
-	for row, err := range s.tables.tenants.Walk(s.db, nil) {
+	for row, err := range s.tenants.Walk(s.db, nil) {
 		if err != nil {
 			return err
 		}
 		if n := numberOf(row.Key); n == 0 || n != row.Record.number {
 			return fmt.Errorf("%w: tenant %d stands where tenant %d should", store.ErrCorrupt, row.Record.number, n)
 		}
-		s.tenants.put(&row.Record)
+		s.owners.put(&row.Record)
 	}
 	return nil
 }

@@ -66,7 +66,7 @@ func (s *Store) show(tx *store.Tx, r *record, now time.Time) (Key, error) {
 }
 
 func (s *Store) view(r *record, u useRecord, now time.Time) (Key, error) {
-	t := s.tenants.get(r.tenant)
+	t := s.owners.get(r.tenant)
 	if t == nil {
 		return Key{}, errNoTenant
 	}

@@ -51,14 +51,14 @@ func (s *Store) Lookup(ctx context.Context, text string, p *Prepare, now time.Ti
 type finding struct {
 	row
 	number uint32 // of the row; 0: there is none
-	x      *index
-	tenant *tenantRow
+	index  *index // where it is
+	owner  *tenantRow
 }
 
 func (f *finding) match(c *Cached) Match {
-	b, i := f.x.place(f.number)
+	b, i := f.index.place(f.number)
 	return Match{
-		Key: c.key, Tier: *f.tenant.tier.Load(), Prepared: c.prepared, Imported: f.flags&flagForeign != 0,
+		Key: c.key, Tier: *f.owner.tier.Load(), Prepared: c.prepared, Imported: f.flags&flagForeign != 0,
 		block: b, row: i,
 	}
 }
@@ -70,14 +70,14 @@ func (s *Store) prove(text string, now time.Time, f *finding) error {
 	}
 	h := s.hashers.get()
 	defer s.hashers.put(h)
-	f.x = s.index.Load()
+	f.index = s.index.Load()
 	return s.find(h, text, now, f)
 }
 
 // find takes the same number of hashes and compares for all that it refuses; the malformed are excepted for as long as
 // there are no foreign keys (R-KEY-1).
 func (s *Store) find(h *hasher, text string, now time.Time, f *finding) error {
-	foreign := f.x.imported.Load() > 0
+	foreign := f.index.imported.Load() > 0
 	if len(text) == 0 || len(text) > maxPrintedLength {
 		return ErrUnknown
 	}
@@ -87,16 +87,16 @@ func (s *Store) find(h *hasher, text string, now time.Time, f *finding) error {
 		return ErrUnknown
 	}
 	if wellFormed {
-		f.number = f.x.byID(value[prefix:prefix+idLength], &f.row)
+		f.number = f.index.byID(value[prefix:prefix+idLength], &f.row)
 	}
 	err := s.judge(f, h.equal(h.minted(value), &f.hash), now)
 	if err == nil || !foreign {
 		return err
 	}
 	// Whatever the first gave: nobody shall learn from the time which of the two it was that refused.
-	g := finding{x: f.x}
+	g := finding{index: f.index}
 	hash := h.foreign(sha256.Sum256(value))
-	g.number = f.x.byHash(hash, &g.row)
+	g.number = f.index.byHash(hash, &g.row)
 	foreignErr := s.judge(&g, h.equal(hash, &g.hash), now)
 	if !errors.Is(err, ErrUnknown) {
 		return err
@@ -107,7 +107,7 @@ func (s *Store) find(h *hasher, text string, now time.Time, f *finding) error {
 
 // judge says whether the secret found is good for anything at now, in the order that the contracts give.
 func (s *Store) judge(f *finding, proven bool, now time.Time) error {
-	f.tenant = s.tenants.get(f.row.tenant)
+	f.owner = s.owners.get(f.tenant)
 	switch {
 	case !proven || f.number == 0 || f.flags&flagStaged != 0:
 		return ErrUnknown
@@ -117,9 +117,9 @@ func (s *Store) judge(f *finding, proven bool, now time.Time) error {
 		return ErrDisabled
 	case f.end != 0 && now.UnixMilli() >= f.end:
 		return ErrExpired
-	case f.tenant == nil:
+	case f.owner == nil:
 		return fmt.Errorf("%w: %w", ErrUnavailable, errNoTenant)
-	case f.tenant.suspended.Load():
+	case f.owner.suspended.Load():
 		return ErrTenantSuspended
 	}
 	return nil
@@ -135,7 +135,7 @@ func (s *Store) lookupSlowly(ctx context.Context, text string, p *Prepare, now t
 		if err := s.prove(text, now, &f); err != nil {
 			return Match{}, err
 		}
-		c, err := s.reads.do(ctx, flight{f.key, p}, func() (*Cached, error) { return s.read(f.key, p) })
+		c, err := s.reads.do(ctx, flight{f.key, p}, func() (*Cached, error) { return s.read(f.key, f.version, p) })
 		if err != nil {
 			return Match{}, fmt.Errorf("%w: reading key %d: %w", ErrUnavailable, f.key, err)
 		}
@@ -159,27 +159,42 @@ func patience(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, readPatience)
 }
 
-// read reads the record of a key and offers it to the cache.
-func (s *Store) read(n uint32, p *Prepare) (*Cached, error) {
+// read prepares the record of a key and offers it to the cache. It reads the file only if the cache does not have the
+// record at that version, prepared for somebody else.
+func (s *Store) read(n, version uint32, p *Prepare) (*Cached, error) {
+	c := &Cached{prepare: p}
+	if had, ok := s.cache.Get(uint64(n)); ok && had.version == version {
+		c.key = had.key
+	} else {
+		k, err := s.fetch(n)
+		if err != nil {
+			return nil, err
+		}
+		c.key = &k
+	}
+	c.version = c.key.Version
+	size := c.key.size()
+	if p != nil {
+		value, n := p.fn(c.key)
+		c.prepared, size = value, size+int64(n)
+	}
+	s.cache.Set(uint64(n), c, size)
+	return c, nil
+}
+
+// fetch reads a key from the file.
+func (s *Store) fetch(n uint32) (Key, error) {
 	var r record
 	err := s.db.View(func(tx *store.Tx) (err error) {
 		r, err = s.keys.Get(tx, number(n))
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return Key{}, err
 	}
-	t := s.tenants.get(r.tenant)
+	t := s.owners.get(r.tenant)
 	if r.number != n || t == nil {
-		return nil, errNoTenant
+		return Key{}, errNoTenant
 	}
-	k := r.view(t, time.Time{})
-	c := &Cached{version: r.version, key: &k, prepare: p}
-	size := k.size()
-	if p != nil {
-		value, n := p.fn(&k)
-		c.prepared, size = value, size+int64(n)
-	}
-	s.cache.Set(uint64(n), c, size)
-	return c, nil
+	return r.view(t, time.Time{}), nil // the state that counts is the index's
 }

@@ -157,6 +157,10 @@ func TestLookupWithoutTheFile(t *testing.T) {
 	if _, err := s.Lookup(t.Context(), uncached, nil, noon); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("the cause is lost: %v", err)
 	}
+	next := keystore.NewPrepare(func(k *keystore.Key) (any, int) { return k.ID, 0 })
+	if m, err := s.Lookup(t.Context(), cached, next, noon); err != nil || m.Prepared != m.Key.ID {
+		t.Errorf("cached, and to be prepared anew: %v, %v", m.Prepared, err)
+	}
 	if err := s.Check(t.Context()); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("Check: %v", err)
 	}

@@ -23,7 +23,7 @@ func (s *Store) sweepImports() error {
 		if err != nil {
 			return err
 		}
-		err = sweep(s.db, s.tables.tenants, s.tables.tenants, 1, func(t tenantRecord) bool { return t.batch == batch })
+		err = sweep(s.db, s.tenants, s.tenants, 1, func(t tenantRecord) bool { return t.batch == batch })
 		if err != nil {
 			return err
 		}

@@ -96,7 +96,7 @@ type Store struct {
 
 	hashers *hashers
 	index   atomic.Pointer[index]
-	tenants tenantTable
+	owners  tenantTable           // the tenants, in memory
 	down    atomic.Pointer[error] // why nothing can be looked up; nil: it can
 
 	cache     Cache
@@ -228,10 +228,10 @@ func (s *Store) Check(ctx context.Context) error {
 
 // Stats are figures for metrics, taken at one moment.
 type Stats struct {
-	Keys    int64  // in the index
-	Secrets int64  // rows of the index
-	Tenants int64  //
-	Reads   uint64 // records read since open, as the cache did not have them
+	Keys    int64 // in the index
+	Secrets int64 // rows of the index
+	Tenants int64
+	Reads   uint64 // records read or prepared since open, as the cache did not have them
 	Reading int    // being read or waiting to be
 }
 
@@ -241,7 +241,7 @@ func (s *Store) Stats() Stats {
 	s.reads.mu.Lock()
 	defer s.reads.mu.Unlock()
 	return Stats{
-		Keys: x.keys.Load(), Secrets: x.secrets.Load(), Tenants: s.tenants.count.Load(),
+		Keys: x.keys.Load(), Secrets: x.secrets.Load(), Tenants: s.owners.count.Load(),
 		Reads: s.reads.begun, Reading: len(s.reads.flying),
 	}
 }

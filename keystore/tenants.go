@@ -61,10 +61,10 @@ func (s *Store) newTenant(spec *TenantSpec, now time.Time) (tenantRecord, error)
 
 // insertTenant gives t a number and inserts it.
 func (s *Store) insertTenant(tx *store.Tx, t *tenantRecord) (err error) {
-	if t.number, err = next(tx, s.tables.tenants); err != nil {
+	if t.number, err = next(tx, s.tenants); err != nil {
 		return err
 	}
-	err = s.tables.tenants.Insert(tx, number(t.number), *t)
+	err = s.tenants.Insert(tx, number(t.number), *t)
 	if errors.Is(err, store.ErrExists) {
 		return fmt.Errorf("%w: a tenant with this id or name", ErrExists)
 	}
@@ -113,9 +113,9 @@ func (s *Store) anyTenant(tx *store.Tx, ref string) (tenantRecord, error) {
 	if ref == "" {
 		return tenantRecord{}, ErrNotFound
 	}
-	row, err := s.tables.tenants.Lookup(tx, indexID, []byte(s.ids.canonical(ref)))
+	row, err := s.tenants.Lookup(tx, indexID, []byte(s.ids.canonical(ref)))
 	if errors.Is(err, store.ErrNotFound) && s.ids.UniqueNames {
-		row, err = s.tables.tenants.Lookup(tx, indexName, []byte(ref))
+		row, err = s.tenants.Lookup(tx, indexName, []byte(ref))
 	}
 	if errors.Is(err, store.ErrNotFound) {
 		return tenantRecord{}, ErrNotFound
@@ -125,7 +125,7 @@ func (s *Store) anyTenant(tx *store.Tx, ref string) (tenantRecord, error) {
 
 // Tenants lists all tenants in the order in which they were made. An error ends the list.
 func (s *Store) Tenants(ctx context.Context) iter.Seq2[Tenant, error] {
-	return list(ctx, s.db, s.tables.tenants.Scan, func(tx *store.Tx, _ []byte, t *tenantRecord) (Tenant, bool, error) {
+	return list(ctx, s.db, s.tenants.Scan, func(tx *store.Tx, _ []byte, t *tenantRecord) (Tenant, bool, error) {
 		return t.Tenant, !s.isStaged(tx, t.batch), nil
 	})
 }
@@ -149,7 +149,7 @@ func (s *Store) setTenantState(ctx context.Context, doing, ref string, to Tenant
 		}
 		t.State, t.UpdatedAt = to, now.UTC().Truncate(time.Millisecond)
 		t.version++
-		return s.tables.tenants.Put(tx, number(t.number), t)
+		return s.tenants.Put(tx, number(t.number), t)
 	})
 	if err != nil {
 		return Tenant{}, fmt.Errorf("%s tenant %q: %w", doing, ref, err)
