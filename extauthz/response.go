@@ -55,26 +55,47 @@ type encoded struct {
 }
 
 func encode(p *pieces) encoded {
-	e := encoded{sound: true}
+	e := encoded{sound: p.proper()}
 	for _, h := range p.set {
-		e.sound = e.sound && isLowerToken(h.name) && printable(h.value)
 		e.size += len(h.name) + len(h.value)
 		e.set = appendHeader(e.set, okHeaders, h.name, h.value)
 	}
 	for _, name := range p.remove {
-		e.sound = e.sound && isLowerToken(name)
 		e.remove = appendString(e.remove, okRemove, name)
 	}
 	for _, h := range p.respond {
-		e.sound = e.sound && isLowerToken(h.name) && printable(h.value)
 		e.respond = appendHeader(e.respond, okRespond, h.name, h.value)
 		e.denied = appendHeader(e.denied, deniedHeaders, h.name, h.value)
 	}
 	for _, m := range p.metadata {
-		e.sound = e.sound && printable(m.value)
 		e.metadata = appendMetadata(e.metadata, m.name, m.value)
 	}
+	return e.packed()
+}
+
+// packed returns e in one piece of memory, as there is one for each cached key.
+func (e encoded) packed() encoded {
+	all := slices.Concat(e.set, e.remove, e.respond, e.denied, e.metadata)
+	for _, part := range []*[]byte{&e.set, &e.remove, &e.respond, &e.denied, &e.metadata} {
+		n := len(*part)
+		*part, all = all[:n:n], all[n:]
+	}
 	return e
+}
+
+// proper reports whether names are names and values can be said (R-RESP-3).
+func (p *pieces) proper() bool {
+	for _, h := range slices.Concat(p.set, p.respond) {
+		if !isLowerToken(h.name) || !printable(h.value) {
+			return false
+		}
+	}
+	for _, m := range p.metadata {
+		if !printable(m.value) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(p.remove, func(name string) bool { return !isLowerToken(name) })
 }
 
 // encodedReply is a reply as fields of DeniedHttpResponse. What depends on the request goes between the two.
