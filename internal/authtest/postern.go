@@ -98,7 +98,7 @@ func Run(tb testing.TB, binary, config string, args ...string) string {
 	tb.Helper()
 	var stderr bytes.Buffer
 	command := exec.Command(binary, append(args, "--config", config)...)
-	command.Stderr = &stderr
+	command.Env, command.Stderr = environment(), &stderr
 	stdout, err := command.Output()
 	if err != nil {
 		tb.Fatalf("postern %s: %v\n%s", strings.Join(args, " "), err, stderr.String())

@@ -25,7 +25,7 @@ type process struct {
 func (p *process) start(tb testing.TB, path string, args, env []string) {
 	tb.Helper()
 	p.command = exec.Command(path, args...)
-	p.command.Env = append(os.Environ(), env...)
+	p.command.Env = append(environment(), env...)
 	p.command.Stdout, p.command.Stderr = &p.stdout, &p.stderr
 	p.command.SysProcAttr = dieWithParent()
 	p.ended = make(chan struct{})
@@ -36,6 +36,11 @@ func (p *process) start(tb testing.TB, path string, args, env []string) {
 		p.err = p.command.Wait()
 		close(p.ended)
 	}()
+}
+
+// environment is that of a child: ours, and for one built with the race detector a word not to wait a second before it ends.
+func environment() []string {
+	return append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 }
 
 // stop sends the signal and waits. The error says how the process ended, if not with status 0.

@@ -66,19 +66,14 @@ func endUsers(g *gate, c contract) func(*testing.T) { // R-KEY-8, R-RESP-3, T-7,
 		}
 		t.Run("bytes that end a line end the request", func(t *testing.T) {
 			before := len(g.upstream.Requests())
-			t.Run("whatever Envoy makes of them", func(t *testing.T) {
-				for _, value := range []string{"a\r\nx-environment: prod", "a\x00b", "a\x7fb", "a\nb"} {
-					for _, d := range g.doors(t) {
-						t.Run(d.name, func(t *testing.T) {
-							t.Parallel() // Envoy takes a second to close such a connection
-							fields := append(get(c.shut, c.credential(k.Key)), authtest.Field{Name: obo, Value: value})
-							if r := authtest.HTTP2(t, d.addr, fields, nil); r.Status != 0 && r.Status != 400 {
-								t.Errorf("%q: status %d, want none or 400", value, r.Status)
-							}
-						})
+			for _, value := range []string{"a\r\nx-environment: prod", "a\x00b"} {
+				for _, d := range []door{g.front(t), g.back(t)} { // Envoy takes a second to close each connection
+					fields := append(get(c.shut, c.credential(k.Key)), authtest.Field{Name: obo, Value: value})
+					if r := authtest.HTTP2(t, d.addr, fields, nil); r.Status != 0 && r.Status != 400 {
+						t.Errorf("%s: %q: status %d, want none or 400", d.name, value, r.Status)
 					}
 				}
-			})
+			}
 			if n := len(g.upstream.Requests()) - before; n != 0 {
 				t.Errorf("%d requests reached the upstream", n)
 			}
