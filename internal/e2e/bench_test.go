@@ -128,7 +128,7 @@ func (s *benchServer) mint(n int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	pepper, err := os.ReadFile(filepath.Join(s.dir, "data", "pepper"))
 	if err != nil {
 		b.Fatal(err)
@@ -139,7 +139,7 @@ func (s *benchServer) mint(n int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer keys.Close()
+	defer func() { _ = keys.Close() }()
 	var (
 		mu      sync.Mutex // guards what follows
 		printed bytes.Buffer
@@ -224,7 +224,7 @@ func (s *benchServer) start() started {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer status.Close()
+	defer func() { _ = status.Close() }()
 	for lines := bufio.NewScanner(status); lines.Scan(); {
 		for name, to := range map[string]*int{"RssAnon: %d kB": &result.anon, "RssFile: %d kB": &result.file} {
 			var kib int
