@@ -121,7 +121,7 @@ func TestEveryRuleHasItsTest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	row := regexp.MustCompile("(?m)^\\| (R-[A-Z]+-[0-9]+) \\|.*\\| ([^|]*) \\|$")
+	row := regexp.MustCompile(`(?m)^\| (R-[A-Z]+-[0-9]+) \|.*\| ([^|]*) \|$`)
 	quoted := regexp.MustCompile("`([^`]+)`")
 	rows := row.FindAllStringSubmatch(string(text), -1)
 	if len(rows) < 30 {

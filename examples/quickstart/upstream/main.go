@@ -30,8 +30,8 @@ func main() {
 }
 
 func echo(w http.ResponseWriter, r *http.Request) {
-	fmt.Fprintf(w, "%s %s\n", r.Method, r.URL.Path)
-	writeHeader(w, r.Header)
+	text := r.Method + " " + r.URL.Path + "\n" + lines(r.Header)
+	_, _ = io.WriteString(w, text) // a client that is gone needs no answer
 }
 
 func get(url string, headers []string) error {
@@ -49,16 +49,14 @@ func get(url string, headers []string) error {
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
-	fmt.Println(response.Proto, response.Status)
-	writeHeader(os.Stdout, response.Header)
-	fmt.Println()
-	_, err = io.Copy(os.Stdout, response.Body)
-	return err
+	body, err := io.ReadAll(response.Body)
+	fmt.Printf("%s %s\n%s\n%s", response.Proto, response.Status, lines(response.Header), body)
+	return errors.Join(err, response.Body.Close())
 }
 
-// writeHeader writes one line for each value, sorted by name.
-func writeHeader(w io.Writer, h http.Header) {
+// lines returns one line for each value, sorted by name.
+func lines(h http.Header) string {
+	var text strings.Builder
 	names := make([]string, 0, len(h))
 	for name := range h {
 		names = append(names, name)
@@ -66,7 +64,8 @@ func writeHeader(w io.Writer, h http.Header) {
 	slices.Sort(names)
 	for _, name := range names {
 		for _, value := range h[name] {
-			fmt.Fprintf(w, "%s: %s\n", strings.ToLower(name), value)
+			text.WriteString(strings.ToLower(name) + ": " + value + "\n")
 		}
 	}
+	return text.String()
 }
