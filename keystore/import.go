@@ -95,8 +95,8 @@ type owner struct {
 	stored bool
 }
 
-// staged is a line on its way into the file.
-type staged struct {
+// candidate is a line on its way into the file.
+type candidate struct {
 	record
 	owner *owner
 }
@@ -106,14 +106,14 @@ func (im *importer) run(ctx context.Context, lines iter.Seq2[ImportedKey, error]
 	if err := im.begin(ctx); err != nil {
 		return err
 	}
-	var lot []staged
+	var lot []candidate
 	for line, err := range lines {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		var r staged
+		var c candidate
 		if err == nil {
-			r, err = im.record(&line)
+			c, err = im.candidate(&line)
 		}
 		if invalid := (*InvalidError)(nil); errors.As(err, &invalid) {
 			im.result.Refused = append(im.result.Refused, Refusal{line.Line, invalid.Error()})
@@ -125,7 +125,7 @@ func (im *importer) run(ctx context.Context, lines iter.Seq2[ImportedKey, error]
 		if len(im.result.Refused) > 0 {
 			continue // only to find what else is bad
 		}
-		if lot = append(lot, r); len(lot) == lotLength {
+		if lot = append(lot, c); len(lot) == lotLength {
 			if err := im.stage(ctx, lot); err != nil {
 				return err
 			}
@@ -154,11 +154,11 @@ func (im *importer) begin(ctx context.Context) error {
 	})
 }
 
-// record turns a line into what is staged, without its number and, if none is given, its id. Error: *InvalidError.
-func (im *importer) record(line *ImportedKey) (staged, error) {
+// candidate turns a line into what is staged, without its number and, if none is given, its id. Error: *InvalidError.
+func (im *importer) candidate(line *ImportedKey) (candidate, error) {
 	k, err := im.s.key(&line.KeySpec, im.now)
 	if err != nil {
-		return staged{}, err
+		return candidate{}, err
 	}
 	if !line.CreatedAt.IsZero() {
 		k.CreatedAt, k.UpdatedAt = line.CreatedAt, line.CreatedAt
@@ -169,19 +169,19 @@ func (im *importer) record(line *ImportedKey) (staged, error) {
 	k.ID = line.ID
 	state, err := im.state(line)
 	if err != nil {
-		return staged{}, err
+		return candidate{}, err
 	}
 	if err := im.check(line); err != nil {
-		return staged{}, err
+		return candidate{}, err
 	}
 	o, err := im.owner(line.Tenant)
 	if err != nil {
-		return staged{}, err
+		return candidate{}, err
 	}
 	h := im.s.hashers.get()
 	defer im.s.hashers.put(h)
 	only := secret{number: 1, kind: kindSHA256, hash: *h.foreign(line.Hash), created: toMillis(k.CreatedAt), start: line.Start}
-	return staged{owner: o, record: record{Key: k, head: head{
+	return candidate{owner: o, record: record{Key: k, head: head{
 		version: 1, batch: im.batch, state: state, expires: toMillis(line.ExpiresAt), secrets: []secret{only},
 	}}}, nil
 }
@@ -219,6 +219,7 @@ func (im *importer) state(line *ImportedKey) (stateCode, error) {
 
 // owner finds the tenant that lines call ref, or plans to make it.
 func (im *importer) owner(ref string) (*owner, error) {
+	ref = im.s.ids.canonical(ref)
 	if o := im.owners[ref]; o != nil {
 		return o, nil
 	}
@@ -239,65 +240,63 @@ func (im *importer) owner(ref string) (*owner, error) {
 }
 
 // stage writes lines in one transaction, with the tenants that they need.
-func (im *importer) stage(ctx context.Context, lot []staged) error {
-	var added, skipped int
+func (im *importer) stage(ctx context.Context, lot []candidate) error {
+	var added map[[32]byte]bool // by hash
 	var made map[*owner]bool
 	err := im.s.change(ctx, func(tx *store.Tx) error {
-		added, skipped, made = 0, 0, make(map[*owner]bool) // the transaction may run again
-		seen := make(map[[32]byte]bool, len(lot))
+		added, made = make(map[[32]byte]bool, len(lot)), make(map[*owner]bool) // the transaction may run again
 		for i := range lot {
-			r := &lot[i]
-			hash := r.secrets[0].hash
-			if seen[hash] || im.s.index.Load().byHash(&hash, new(row)) != 0 {
-				skipped++
+			c := &lot[i]
+			hash := c.secrets[0].hash
+			if added[hash] || im.s.index.Load().byHash(&hash, new(row)) != 0 {
 				continue
 			}
-			seen[hash] = true
-			if o := r.owner; !o.stored && !made[o] {
+			if o := c.owner; !o.stored && !made[o] {
 				if err := im.s.insertTenant(tx, &o.tenantRecord); err != nil {
 					return err
 				}
 				made[o] = true
 			}
-			ok, err := im.insert(tx, r)
+			ok, err := im.insert(tx, c)
 			if err != nil {
 				return err
 			}
 			if ok {
-				added++
-			} else {
-				skipped++
+				added[hash] = true
 			}
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
 	for o := range made {
 		o.stored = true
 	}
-	im.result.Added += added
-	im.result.Skipped += skipped
-	return err
+	im.result.Added += len(added)
+	im.result.Skipped += len(lot) - len(added)
+	return nil
 }
 
-// insert says false if the id of r is taken.
-func (im *importer) insert(tx *store.Tx, r *staged) (ok bool, err error) {
-	rec := r.record
-	rec.tenant = r.owner.number
-	if rec.number, err = next(tx, im.s.keys); err != nil {
+// insert says false if the id of c is taken.
+func (im *importer) insert(tx *store.Tx, c *candidate) (ok bool, err error) {
+	r := c.record
+	r.tenant = c.owner.number
+	if r.number, err = next(tx, im.s.keys); err != nil {
 		return false, err
 	}
 	for range mintAttempts {
-		if r.ID == "" {
-			if rec.ID, err = randomBase62(im.s.random, idLength); err != nil {
+		if c.ID == "" {
+			if r.ID, err = randomBase62(im.s.random, idLength); err != nil {
 				return false, err
 			}
 		}
-		err = im.s.keys.Insert(tx, number(rec.number), rec)
-		if !errors.Is(err, store.ErrExists) || r.ID != "" {
+		err = im.s.keys.Insert(tx, number(r.number), r)
+		if !errors.Is(err, store.ErrExists) || c.ID != "" {
 			break
 		}
 	}
-	if errors.Is(err, store.ErrExists) && r.ID != "" {
+	if errors.Is(err, store.ErrExists) && c.ID != "" {
 		return false, nil
 	}
 	return err == nil, err

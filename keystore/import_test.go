@@ -213,12 +213,14 @@ func TestImportSkipsWhatIsThere(t *testing.T) {
 	same, sameID, sameHash, ofMinted, twin, twinAgain := line(1, "mk-0"), line(2, "mk-other"), line(3, "mk-0"), line(4, "mk-minted"), line(5, "mk-twin"), line(6, "mk-twin")
 	same.ID, sameID.ID, sameHash.ID, ofMinted.ID = "one", "one", "two", minted.ID
 	same.Name, sameHash.State = "second", keystore.StateRevoked
-	lines := []keystore.ImportedKey{same, sameID, sameHash, ofMinted, twin, twinAgain, line(7, "mk-new")}
+	// What is skipped for its id does not keep another one from its hash.
+	second := line(8, "mk-other")
+	lines := []keystore.ImportedKey{same, sameID, sameHash, ofMinted, twin, twinAgain, line(7, "mk-new"), second}
 	result, err := s.Import(t.Context(), keystore.ImportOptions{}, listed(lines), noon)
-	if diff := cmp.Diff(keystore.ImportResult{Added: 2, Skipped: 5}, result); err != nil || diff != "" {
+	if diff := cmp.Diff(keystore.ImportResult{Added: 3, Skipped: 5}, result); err != nil || diff != "" {
 		t.Error(err, diff)
 	}
-	for _, text := range []string{printed, "mk-0", "mk-twin", "mk-new"} {
+	for _, text := range []string{printed, "mk-0", "mk-twin", "mk-new", "mk-other"} {
 		if _, err := s.Lookup(t.Context(), text, nil, noon); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
@@ -228,7 +230,7 @@ func TestImportSkipsWhatIsThere(t *testing.T) {
 	}
 	// The same file again: nothing is added, in later transactions neither.
 	result, err = s.Import(t.Context(), keystore.ImportOptions{}, listed(lines), noon)
-	if diff := cmp.Diff(keystore.ImportResult{Skipped: 7}, result); err != nil || diff != "" {
+	if diff := cmp.Diff(keystore.ImportResult{Skipped: 8}, result); err != nil || diff != "" {
 		t.Error(err, diff)
 	}
 }
@@ -240,7 +242,7 @@ func TestImportMakesTenantsIfTold(t *testing.T) {
 		ref, id, name string
 	}{
 		"by id":                     {keystore.TenantIDs{}, "acme", "acme", ""},
-		"by UUID":                   {uuids, strings.ToUpper(someUUID), someUUID, strings.ToUpper(someUUID)},
+		"by UUID":                   {uuids, strings.ToUpper(someUUID), someUUID, someUUID},
 		"by name, where ids differ": {uuids, "Acme", "", "Acme"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -251,6 +253,9 @@ func TestImportMakesTenantsIfTold(t *testing.T) {
 			for i := range 5001 { // the tenant is made once, with the first of two lots
 				l := line(i+1, fmt.Sprint("mk-", i))
 				l.Tenant = tc.ref
+				if tc.id == someUUID && i%2 == 1 {
+					l.Tenant = tc.id
+				}
 				lines = append(lines, l)
 			}
 			result, err := s.Import(t.Context(), keystore.ImportOptions{}, listed(lines[:1]), noon)
