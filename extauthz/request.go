@@ -149,7 +149,7 @@ func (s *scanner) request(number uint64, value string) error {
 // httpRequest and headerMap take whole messages: they hold the headers, so a call for each field would count.
 func (s *scanner) httpRequest(message string) (err error) {
 	for len(message) > 0 && err == nil {
-		if name, value, rest, ok := usualHeader(message, 3<<3|2, 2<<3|2); ok {
+		if name, value, rest, ok := usualHeader(message, 3, 2); ok {
 			s.mapHeader(name, value)
 			message = rest
 			continue
@@ -197,7 +197,7 @@ func (s *scanner) mapHeader(name, value string) {
 
 func (s *scanner) headerMap(message string) error {
 	for len(message) > 0 {
-		if name, value, rest, ok := usualHeader(message, 1<<3|2, 3<<3|2); ok && value != "" {
+		if name, value, rest, ok := usualHeader(message, 1, 3); ok {
 			s.listHeader(name, value)
 			message = rest
 			continue
@@ -230,10 +230,11 @@ func (s *scanner) listHeader(name, value string) {
 	s.Headers = append(s.Headers, Header{name, value})
 }
 
-// usualHeader splits the first header off a message if it has the form of nearly all of them: entryTag, then a key in
-// ASCII, then valueTag and a value, all of them shorter than 128 bytes.
-func usualHeader(message string, entryTag, valueTag byte) (name, value, rest string, ok bool) {
-	if len(message) < 6 || message[0] != entryTag || message[1] >= 0x80 || message[2] != 1<<3|2 {
+// usualHeader splits the first header off a message if it has the form of nearly all of them: a field with that number,
+// and in it the key, in ASCII, then the value with that number, and nothing else, all shorter than 128 bytes.
+func usualHeader(message string, number, valueNumber byte) (name, value, rest string, ok bool) {
+	const bytes = 2 // the wire type
+	if len(message) < 6 || message[0] != number<<3|bytes || message[1] >= 0x80 || message[2] != 1<<3|bytes {
 		return "", "", "", false
 	}
 	end, middle := uint(message[1])+2, uint(message[3])+4
@@ -241,7 +242,7 @@ func usualHeader(message string, entryTag, valueTag byte) (name, value, rest str
 		return "", "", "", false
 	}
 	name, value, rest = message[4:middle], message[middle:end], message[end:]
-	if value[0] != valueTag || int(value[1]) != len(value)-2 {
+	if value[0] != valueNumber<<3|bytes || int(value[1]) != len(value)-2 {
 		return "", "", "", false
 	}
 	return name, value[2:], rest, ascii(name)
@@ -254,8 +255,11 @@ func (s *scanner) finish() error {
 	}
 	if s.rawPaths == 0 {
 		s.Path = s.path
+		if !utf8.ValidString(s.path) {
+			return errNotUTF8
+		}
 	}
-	if !utf8.ValidString(s.path) && s.rawPaths == 0 || !utf8.ValidString(s.Policy.Value) || !utf8.ValidString(s.Environment.Value) {
+	if !utf8.ValidString(s.Policy.Value) || !utf8.ValidString(s.Environment.Value) {
 		return errNotUTF8
 	}
 	authorities := 0
@@ -368,6 +372,7 @@ func field(message string) (number uint64, value, rest string, ok bool) {
 	return longField(message)
 }
 
+// longField is field for tags and lengths of any form.
 func longField(message string) (number uint64, value, rest string, ok bool) {
 	tag, n := protowire.ConsumeVarint([]byte(message))
 	number = tag >> 3
@@ -390,12 +395,12 @@ func longField(message string) (number uint64, value, rest string, ok bool) {
 	return number, rest[n-len(data) : n], rest[n:], true
 }
 
-// text returns b, which the decoder would refuse unless it is UTF-8.
-func text(b string) (string, error) {
-	if !ascii(b) && !utf8.ValidString(b) {
+// text returns s if it is UTF-8, as the decoder demands of strings.
+func text(s string) (string, error) {
+	if !ascii(s) && !utf8.ValidString(s) {
 		return "", errNotUTF8
 	}
-	return b, nil
+	return s, nil
 }
 
 func ascii(s string) bool {

@@ -94,11 +94,9 @@ func TestScan(t *testing.T) {
 			message: httpFields(line("a", "\xff\x00"), entry(3, "b", "\xff")),
 			want:    Request{Headers: []Header{{"a", "\xff\x00"}}},
 		},
-		{
-			name:    "header names may not",
-			message: httpFields(line("a\xff", "1")),
-			err:     errNotUTF8,
-		},
+		{name: "header names may not", message: httpFields(line("a\xff", "1")), err: errNotUTF8},
+		{name: "nor long ones", message: httpFields(line("\xff-long-name", "1")), err: errNotUTF8},
+		{name: "but they need not be ASCII", message: httpFields(line("é", "1")), want: Request{Headers: []Header{{"é", "1"}}}},
 		{
 			name:    "a pipe takes the place of a socket address",
 			message: sub(1, cat(sub(1, sub(1, cat(sub(1, str(2, "10.0.0.1")), sub(2, str(1, "/sock"))))), sub(4, sub(2, nil)))),
@@ -128,7 +126,7 @@ func TestScan(t *testing.T) {
 		{name: "a host that is not UTF-8 is refused", message: httpFields(str(5, "\xff")), err: errNotUTF8},
 		{name: "a protocol that is not UTF-8 is refused", message: httpFields(str(10, "\xff")), err: errNotUTF8},
 		{name: "truncated data is refused", message: httpFields(str(2, "GET"))[:8], err: errMalformed},
-		{name: "field number 0 is refused", message: cat(httpFields(nil), []byte{0x02, 0}), err: errMalformed},
+		{name: "field number 0 is refused", message: cat(httpFields(nil), []byte{0x02, 1, 'x'}), err: errMalformed},
 		{name: "a field number of 2^29 is refused", message: cat(httpFields(nil), protowire.AppendVarint(nil, 1<<32|2), []byte{0}), err: errMalformed},
 		{name: "the end of a group that never began is refused", message: cat(httpFields(nil), []byte{0x0c}), err: errMalformed},
 		{name: "a group that ends as another is refused", message: cat(httpFields(nil), []byte{0x7b, 0x74}), err: errMalformed},
@@ -136,6 +134,17 @@ func TestScan(t *testing.T) {
 			name:    "the first byte of a longer length is not the length",
 			message: httpFields(sub(13, sub(1, cat(str(1, "a"), []byte{0x1a, 0x80, 0x7f}, make([]byte, 127))))),
 			err:     errMalformed,
+		},
+		{
+			name:    "nor is it that of a header",
+			message: httpFields(sub(13, cat([]byte{0x0a, 0x86, 0x0a, 1, 'a', 0x1a, 129}, make([]byte, 129)))),
+			err:     errMalformed,
+		},
+		{name: "a header that is cut off is refused", message: httpFields(sub(13, []byte{0x0a, 9, 0x0a, 1, 'a', 0x1a, 4})), err: errMalformed},
+		{
+			name:    "lengths may have three bytes",
+			message: httpFields(str(4, "/"+strings.Repeat("a", 20_000))),
+			want:    Request{Path: "/" + strings.Repeat("a", 20_000)},
 		},
 		{name: "a group is skipped", message: cat(httpFields(nil), []byte{0x7b, 0x0a, 1, 'x', 0x7c})},
 		{name: "a varint of eleven bytes is refused", message: cat(httpFields(nil), []byte{0x78}, []byte(strings.Repeat("\xff", 10)), []byte{1}), err: errMalformed},
@@ -158,7 +167,7 @@ func TestScan(t *testing.T) {
 func TestScanOfManyNames(t *testing.T) {
 	t.Parallel()
 	var fields [][]byte
-	for i := range 3 * manyNames {
+	for i := range 4 * manyNames {
 		fields = append(fields, entry(3, fmt.Sprintf("x-%d", i%(2*manyNames)), fmt.Sprint(i)))
 	}
 	message := httpFields(fields...)
