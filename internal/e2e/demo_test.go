@@ -4,6 +4,7 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -55,10 +56,8 @@ func freePort(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
+	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return port
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
