@@ -69,10 +69,10 @@ type Service struct {
 	rooms       sync.Pool // of *[headerRoom]Header
 	replies     bufferPool
 
-	server *grpc.Server
-	health *health.Server
-	// endStreams makes streams end, which would last as long as their callers want, and a drain with them.
-	endStreams func()
+	server   *grpc.Server
+	health   *health.Server
+	draining chan struct{}
+	drain    func() // closes draining, once
 }
 
 // NewService returns a Service that is not ready yet. It must be drained in the end, even if it never served.
@@ -88,9 +88,9 @@ func NewService(o ServiceOptions) *Service {
 	}
 	s.rooms.New = func() any { return new([headerRoom]Header) }
 
-	draining := make(chan struct{})
-	s.endStreams = sync.OnceFunc(func() { close(draining) })
-	s.server = grpc.NewServer(serverOptions(o.TLS, draining)...)
+	s.draining = make(chan struct{})
+	s.drain = sync.OnceFunc(func() { close(s.draining) })
+	s.server = grpc.NewServer(s.serverOptions(o.TLS)...)
 	s.server.RegisterService(&grpc.ServiceDesc{
 		ServiceName: authorizationService,
 		HandlerType: (*any)(nil),
@@ -107,10 +107,10 @@ func NewService(o ServiceOptions) *Service {
 	return s
 }
 
-func serverOptions(t *tls.Config, draining <-chan struct{}) []grpc.ServerOption {
+func (s *Service) serverOptions(t *tls.Config) []grpc.ServerOption {
 	options := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2(proto.Name)}),
-		grpc.StreamInterceptor(endWith(draining)),
+		grpc.StreamInterceptor(s.stream),
 		grpc.NumStreamWorkers(streamWorkers),
 		grpc.StaticStreamWindowSize(staticWindow),
 		grpc.StaticConnWindowSize(staticWindow),
@@ -148,7 +148,7 @@ func (s *Service) Serve(l net.Listener) error {
 // whose error is then returned. The Service cannot be used again.
 func (s *Service) Drain(ctx context.Context) error {
 	s.Unready()
-	s.endStreams()
+	s.drain()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -271,20 +271,18 @@ func (p *bufferPool) Put(b *[]byte) {
 	}
 }
 
-// endWith ends streams when draining is closed.
-func endWith(draining <-chan struct{}) grpc.StreamServerInterceptor {
-	return func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
-		ctx, cancel := context.WithCancel(stream.Context())
-		defer cancel()
-		go func() {
-			select {
-			case <-draining:
-				cancel()
-			case <-ctx.Done():
-			}
-		}()
-		return handle(srv, endingStream{stream, func() context.Context { return ctx }})
-	}
+// stream ends a stream when the service drains. It would last as long as its caller wants, and the drain with it.
+func (s *Service) stream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
+	go func() {
+		select {
+		case <-s.draining:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return handle(srv, endingStream{stream, func() context.Context { return ctx }})
 }
 
 type endingStream struct {

@@ -98,7 +98,7 @@ func newPostern(ctx context.Context, s settings, log *slog.Logger) (_ *postern, 
 	if err := p.listen(ctx, registry); err != nil {
 		return nil, err
 	}
-	p.service = extauthz.NewService(gate) //nolint:contextcheck // its goroutines outlive ctx: they drain
+	p.service = extauthz.NewService(gate)
 	collectGarbage()
 	return p, nil
 }
