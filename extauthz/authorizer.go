@@ -128,6 +128,8 @@ func (a *Authorizer) prove(ctx context.Context, found presented, now time.Time, 
 		return key.refused
 	case a.profile.prefixMustFit && !a.prefixFits(found.key.text, &match, key.number):
 		return ReasonKeyPrefixMismatch
+	case found.badToken != ReasonUndecided:
+		return found.badToken
 	case found.token.kind != 0:
 		return ReasonTokenRefused // until tokens are built
 	}

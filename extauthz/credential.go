@@ -15,7 +15,10 @@ type credential struct {
 }
 
 // presented are the credentials of a request, at most one of each kind.
-type presented struct{ key, token credential }
+type presented struct {
+	key, token credential
+	badToken   Reason // why the token beside a key is none: it is refused after the key, since the key is proven first
+}
 
 // findCredential takes the credential, or the two that a policy may demand, from the places that the policy reads. What
 // stands in others is not judged.
@@ -53,6 +56,8 @@ func (p *policy) findCredential(places []place, lines *[maxPlaces]onlyOne) (pres
 		}
 		one, refused := c.read(lines[i].value, p.takes)
 		switch {
+		case refused != ReasonUndecided && p.both && c.takes == tokens:
+			found.badToken = refused
 		case refused != ReasonUndecided:
 			return presented{}, refused
 		case one.kind == keys:

@@ -144,7 +144,11 @@ func TestKeyAndTokenHaveTheirOwnPlacesInMLM(t *testing.T) { // R-CRED-1
 		{"/both", []string{other}, extauthz.ReasonTokenMissing}, // missing comes before refused
 		{"/both", []string{other, token}, extauthz.ReasonKeyUnknown},
 		{"/both", []string{key, token}, extauthz.ReasonTokenRefused},
+		{"/both", []string{other, basic}, extauthz.ReasonKeyUnknown}, // the key is judged first, whatever stands beside it
+		{"/both", []string{other, bearer}, extauthz.ReasonKeyUnknown},
+		{"/both", []string{"x-tenant-api-key: a b", basic}, extauthz.ReasonCredentialMalformed},
 		{"/both", []string{key, bearer}, extauthz.ReasonKeyUnwanted},
+		{"/both", []string{key, basic}, extauthz.ReasonTokenMalformed},
 		{"/both", []string{key, key, token}, extauthz.ReasonCredentialAmbiguous},
 	}
 	for _, test := range tests {
