@@ -112,9 +112,9 @@ func scalar(n *yaml.Node, v reflect.Value) (f *flaw, ok bool) {
 	case *Address:
 		return parse(n, target, parseAddress), true
 	case *bool:
-		return parse(n, target, parseBool), true
+		return parse(n, target, bare(n, parseBool)), true
 	case *int:
-		return parse(n, target, parseInt), true
+		return parse(n, target, bare(n, parseInt)), true
 	}
 	if v.Kind() != reflect.String {
 		return nil, false
@@ -143,6 +143,17 @@ func parse[T any](n *yaml.Node, target *T, read func(string) (T, *flaw)) *flaw {
 		*target = value
 	}
 	return f
+}
+
+// bare is read for a value that the file must not quote: "true" is a text, for the JSON Schema too.
+func bare[T any](n *yaml.Node, read func(string) (T, *flaw)) func(string) (T, *flaw) {
+	return func(text string) (T, *flaw) {
+		value, f := read(text)
+		if f == nil && n.Style&^yaml.FlowStyle != 0 {
+			f = &flaw{"is a text: " + quote(text) + " stands in quotes", "write " + text + " without them"}
+		}
+		return value, f
+	}
 }
 
 // oneOf sets v to one of the words of a closed set.

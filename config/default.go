@@ -100,16 +100,21 @@ func (c *Config) socket(name string) Address {
 	return Address{Network: "unix", Text: filepath.Join(c.DataDir, name)}
 }
 
-// credentials is what becomes of credentials where a policy does not say it.
+// credentials is what becomes of credentials where a policy does not say it. A setting that is refused is not handed on:
+// it is one problem, whatever the number of policies.
 func (c *Config) credentials() Credentials {
+	setting := CredentialsStrip
 	switch c.Profile {
 	case ProfileMKA1:
-		return c.UpstreamAuthorization
+		setting = c.UpstreamAuthorization
 	case ProfileMLM:
-		return c.UpstreamCredentials
+		setting = c.UpstreamCredentials
 	case ProfileDefault:
 	}
-	return CredentialsStrip
+	if setting == CredentialsIdentityJWT {
+		return CredentialsStrip
+	}
+	return setting
 }
 
 // environments are those of a file that lists none.

@@ -224,6 +224,8 @@ func TestTheFileIsReadStrictly(t *testing.T) {
 		{"a list as a key is refused", "version: 1\n? [a]\n: 1\n", `2: [""]: a key must be a word here; write each key out`},
 		{"a key without a value is no default", "version: 1\npolicies:\n  - name: a\n    permissions:\n", "4: policies[0].permissions: has no value; give it one, or remove the key for its default"},
 		{"an empty item is refused", "version: 1\npolicies: [{ name: a, permissions: [~] }]\n", "2: policies[0].permissions[0]: has no value; give it one, or remove the key for its default"},
+		{"a number in quotes is a text", "version: \"1\"\n", `1: version: is a text: "1" stands in quotes; write 1 without them`},
+		{"so is true", "version: 1\nreject_spoofed: 'true'\n", `2: reject_spoofed: is a text: "true" stands in quotes; write true without them`},
 		{"a tag is refused", "version: !!int 1\n", "1: version: is marked with a YAML tag; write the plain value, in quotes if it begins with !"},
 		{"an alias to nothing does not repeat what may be a secret", "version: 1\nauthz: { shared_secret: *hunter2 }\n", "2: .: this is not YAML: an alias to nothing; quote a value that begins with *"},
 		{"a list is no duration", "version: 1\nshutdown: { delay: [5s] }\n", "2: shutdown.delay: is a list; write it with units, like 500ms, 10s or 720h"},

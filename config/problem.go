@@ -53,11 +53,14 @@ func (e *InvalidError) Error() string {
 }
 
 // Under reports whether a problem lies at path or below it, or is a conflict with what lies there, so that whoever judges
-// that part next would only repeat it.
-func (e *InvalidError) Under(path string) bool {
+// that part next would only repeat it. What lies at or below one of the keys but, directly below path, does not count.
+func (e *InvalidError) Under(path string, but ...string) bool {
 	within := func(at string) bool {
 		rest, ok := strings.CutPrefix(at, path)
-		return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+		if !ok || rest != "" && rest[0] != '.' && rest[0] != '[' {
+			return false
+		}
+		return rest == "" || !slices.Contains(but, keyOf(rest))
 	}
 	return slices.ContainsFunc(e.Problems, func(p Problem) bool {
 		return p.Path == wholeFile || within(p.Path) || p.First != "" && within(p.First)
@@ -80,6 +83,15 @@ func lineOf(lines map[string]int, path string) int {
 		path = parent(path)
 	}
 	return max(lines[""], 1)
+}
+
+// keyOf is the first key of the rest of a path, which begins behind its parent.
+func keyOf(rest string) string {
+	rest = strings.TrimPrefix(rest, ".")
+	if i := strings.IndexAny(rest, ".["); i >= 0 {
+		return rest[:i]
+	}
+	return rest
 }
 
 // parent is the path that path lies below, or nothing.

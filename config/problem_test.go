@@ -58,6 +58,11 @@ func TestUnderFindsWhatIsBroken(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Under (-want +got):\n%s", diff)
 	}
+	for path, want := range map[string]bool{"policies[0]": false, "policies[0].auth": true, "policies": true} {
+		if got := invalid.Under(path, "auth"); got != want {
+			t.Errorf("Under(%s) but for auth = %t", path, got)
+		}
+	}
 	conflict := &config.InvalidError{Problems: []config.Problem{{Path: "policies[0].paths", First: "path_check"}}}
 	if !conflict.Under("path_check") || !conflict.Under("policies[0].paths") || conflict.Under("version") {
 		t.Error("a conflict lies at both of its keys")

@@ -91,12 +91,22 @@ func (f *findings) add(err error) {
 			f.add(inner)
 		}
 	case *extauthz.ProblemError:
-		if f.known == nil || !f.known.Under(e.Path) {
+		if !f.repeats(e) {
 			f.problems = append(f.problems, f.place(e))
 		}
 	default:
 		f.problems = append(f.problems, f.Problem(".", err.Error(), "report this: it is a fault of Postern"))
 	}
+}
+
+// repeats reports whether what is known already may be all that e is about. Two policies that claim the same requests do so
+// whatever else is wrong with them, but for the keys that say which requests those are.
+func (f *findings) repeats(e *extauthz.ProblemError) bool {
+	if f.known == nil {
+		return false
+	}
+	demands := []string{"name", "auth", "permissions", "environments", "end_user", "cidrs", "credentials", "preflight", "upgrades"}
+	return f.known.Under(e.Path, demands...) || e.First != "" && f.known.Under(e.First, demands...)
 }
 
 func (f *findings) warn(path, message, hint string) {
