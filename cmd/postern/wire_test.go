@@ -58,15 +58,18 @@ func TestProblemsAreMerged(t *testing.T) {
 		},
 		"a conflict stands beside other faults of the two": {
 			"version: 1\npolicies:\n- { name: a, paths: [/x], end_user: maybe }\n- { name: a, paths: [/x], auth: maybe }\n",
-			[]string{"policies[0].end_user:3", "policies[1]:4", "policies[1].auth:4", "policies[1].name:4"}, nil,
+			[]string{"policies[0].end_user:3", "policies[1]:4", "policies[1].auth:4", "policies[1].name:4"},
+			nil,
 		},
 		"no conflict with a policy whose matches are unknown": {
 			"version: 1\npolicies:\n- { name: a, paths: /x }\n- { name: b }\n- { name: c, path: [/y] }\n",
-			[]string{"policies[0].paths:3", "policies[2].path:5"}, nil,
+			[]string{"policies[0].paths:3", "policies[2].path:5"},
+			nil,
 		},
 		"a setting that every policy inherits is one problem": {
 			"version: 1\nprofile: mka1\nupstream_authorization: identity_jwt\npolicies: [{ name: a, paths: [/x] }]\n",
-			[]string{"upstream_authorization:3"}, nil,
+			[]string{"upstream_authorization:3"},
+			nil,
 		},
 		"a default policy that is public": {
 			"version: 1\ndefault_policy: { auth: none }\n", []string{"default_policy.auth:2"}, nil,
