@@ -3,12 +3,20 @@ package extauthz_test
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"net"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/postern-auth/postern/extauthz"
 	"github.com/postern-auth/postern/keystore"
@@ -103,4 +111,41 @@ func TestDrainHasAnEnd(t *testing.T) {
 	if err := <-ended; err == nil {
 		t.Error("the check that was cut off has an answer")
 	}
+}
+
+func TestServeSaysWhatFailed(t *testing.T) {
+	t.Parallel()
+	l := bufconn.Listen(1)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := extauthz.NewService(extauthz.ServiceOptions{Authorizer: newGate(t, options(t)).Authorizer, Log: slog.New(slog.DiscardHandler)})
+	if err := s.Serve(l); err == nil || !strings.Contains(err.Error(), "serving checks on bufconn") {
+		t.Errorf("Serve on a closed listener: %v", err)
+	}
+	if err := s.Drain(t.Context()); err != nil {
+		t.Errorf("Drain: %v", err)
+	}
+}
+
+// Envoy pings idle connections. A server that minds answers with GOAWAY, and a check in flight fails with it.
+func TestKeepaliveCostsNoConnection(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := bufconn.Listen(1 << 20)
+		dials := 0
+		s := serveOn(t, newGate(t, options(t)), nil, l, insecure.NewCredentials(), func(context.Context, string) (net.Conn, error) {
+			dials++
+			return l.Dial()
+		}, grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, PermitWithoutStream: true}))
+		for range 3 {
+			if got := s.reason(t.Context(), nil); got != "request_unreadable" {
+				t.Errorf("a check after pings: %s", got)
+			}
+			time.Sleep(10 * time.Minute)
+		}
+		if dials != 1 {
+			t.Errorf("%d connections, want 1", dials)
+		}
+	})
 }

@@ -112,6 +112,7 @@ func TestScan(t *testing.T) {
 				sub(4, sub(2, nil)))),
 			want: Request{Policy: Extension{Present: true}, Environment: Extension{true, "LIVE"}},
 		},
+		{name: "an extension that is no entry is refused", message: sub(1, cat(sub(10, []byte{0x0a}), sub(4, sub(2, nil)))), err: errMalformed},
 		{
 			name:    "a policy that is not UTF-8 is refused",
 			message: sub(1, cat(entry(10, "policy", "\xff"), sub(4, sub(2, nil)))),

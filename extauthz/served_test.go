@@ -42,7 +42,7 @@ func serve(tb testing.TB, g *gate, change func(*extauthz.ServiceOptions)) *serve
 }
 
 func serveOn(tb testing.TB, g *gate, change func(*extauthz.ServiceOptions), l net.Listener, c credentials.TransportCredentials,
-	dial func(context.Context, string) (net.Conn, error),
+	dial func(context.Context, string) (net.Conn, error), client ...grpc.DialOption,
 ) *served {
 	tb.Helper()
 	log := &lockedBuffer{}
@@ -53,7 +53,8 @@ func serveOn(tb testing.TB, g *gate, change func(*extauthz.ServiceOptions), l ne
 	s := extauthz.NewService(o)
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(l) }()
-	conn, err := grpc.NewClient("passthrough:postern", grpc.WithTransportCredentials(c), grpc.WithContextDialer(dial))
+	client = append(client, grpc.WithTransportCredentials(c), grpc.WithContextDialer(dial))
+	conn, err := grpc.NewClient("passthrough:postern", client...)
 	if err != nil {
 		tb.Fatal(err)
 	}
