@@ -127,13 +127,16 @@ func create(path string, folder owner) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.Remove(tmp.Name())) }()
-	defer func() { err = errors.Join(err, tmp.Close()) }()
+	defer func() { _ = tmp.Close() }() // bolt has, if it got so far
 	if os.Geteuid() == 0 {
 		if err := tmp.Chown(folder.uid, folder.gid); err != nil {
 			return err
 		}
 	}
-	bolt, err := bbolt.Open(tmp.Name(), fileMode, &bbolt.Options{PageSize: pageSize, FreelistType: bbolt.FreelistMapType})
+	bolt, err := bbolt.Open(tmp.Name(), fileMode, &bbolt.Options{
+		OpenFile: func(string, int, os.FileMode) (*os.File, error) { return tmp, nil }, // by name it could be another's by now
+		PageSize: pageSize, FreelistType: bbolt.FreelistMapType,
+	})
 	if err != nil {
 		return err
 	}

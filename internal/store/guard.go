@@ -55,11 +55,12 @@ func (db *DB) usable(k kind, commit uint64) error {
 	if k == readTx {
 		return nil
 	}
+	want := db.size.Load() // before the look at the file: Check is not alone with it, and a commit may make it longer meanwhile
 	info, err := db.file.Stat()
 	if err != nil {
 		return db.fail(err)
 	}
-	if want := db.size.Load(); info.Size() < want {
+	if info.Size() < want {
 		return db.fail(fmt.Errorf("%w: %q was truncated from %d to %d bytes while open", ErrCorrupt, db.path, want, info.Size()))
 	}
 	// A commit into a file that has lost its name would be gone after a restart.

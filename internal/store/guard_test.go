@@ -232,3 +232,28 @@ func TestAFileThatIsReplacedWhileOpen(t *testing.T) {
 		})
 	}
 }
+
+// A commit that makes the file longer beside a Check, which readiness asks for, is no truncation.
+func TestAFileThatGrowsWhileItIsChecked(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	grown := make(chan error, 1)
+	go func() {
+		var err error
+		for range 5000 {
+			err = errors.Join(err, db.Grow(4096))
+		}
+		grown <- err
+	}()
+	for {
+		select {
+		case err := <-grown:
+			check(t, err)
+			return
+		default:
+			if err := db.Check(); err != nil {
+				t.Fatal(errors.Join(err, <-grown))
+			}
+		}
+	}
+}

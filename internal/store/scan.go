@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"iter"
+	"slices"
 
 	"go.etcd.io/bbolt"
 )
@@ -101,7 +102,7 @@ func walk[R any](db *DB, from []byte, scan func(*Tx, []byte) iter.Seq2[Row[R], e
 				return
 			}
 			if more = len(piece) == walkPiece; more {
-				next = append(piece[len(piece)-1].row.Key, 0)
+				next = append(slices.Clip(piece[len(piece)-1].row.Key), 0) // the key itself is the loop's
 			}
 		}
 	}

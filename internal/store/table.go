@@ -40,11 +40,11 @@ type Index[R any] struct {
 	// Unique refuses a record that claims a key which another record has.
 	Unique bool
 
-	// Keys returns the keys by which r is found, at most 16 KiB each; none leaves it out of the index. The store keeps none of the slices.
+	// Keys returns the keys by which r is found, 1 to 16,383 bytes each; none leaves it out of the index. The store keeps none of the slices.
 	Keys func(r R) [][]byte
 }
 
-// A Table is where the records of a schema are kept, in the order of their keys, which are 1 to 16,384 bytes. It holds no state, and fits any DB.
+// A Table is where the records of a schema are kept, in the order of their keys, which are 1 to 16,383 bytes. It holds no state, and fits any DB.
 type Table[R any] struct {
 	schema  Schema[R]
 	bucket  []byte
@@ -61,7 +61,8 @@ type Row[R any] struct {
 // appendFill is how full bbolt leaves pages of buckets whose keys mostly rise. (A random order fills its pages to about 70 % whatever is left.)
 const appendFill = 0.9
 
-const maxKey = 16384
+// maxKey is the length of the longest key: two of them, and the length of one, make an index entry that bbolt still takes.
+const maxKey = (bbolt.MaxKeySize - 2) / 2
 
 // NewTable returns the table of s. It panics if s is not one: schemas are part of the program.
 func NewTable[R any](s Schema[R]) *Table[R] {

@@ -54,6 +54,10 @@ func TestWhatCannotBePutChangesNothing(t *testing.T) {
 		"an endless key": {func(tx *store.Tx, notes *store.Table[note]) error {
 			return notes.Put(tx, make([]byte, 20000), note{Name: "other"})
 		}, nil},
+		"keys that are too long together": {func(tx *store.Tx, notes *store.Table[note]) error {
+			long := strings.Repeat("x", 16384)
+			return notes.Put(tx, []byte(long), note{Name: "other", Tags: []string{"good", long}})
+		}, nil},
 		"an empty index key": {func(tx *store.Tx, notes *store.Table[note]) error {
 			return notes.Put(tx, []byte("other"), note{Name: "other", Tags: []string{"good", ""}})
 		}, nil},
@@ -87,6 +91,17 @@ func TestWhatCannotBePutChangesNothing(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestTheLongestKeysAreKept(t *testing.T) {
+	t.Parallel()
+	db, long := newDB(t), strings.Repeat("x", 16383)
+	update(t, db, func(tx *store.Tx) error {
+		return noteTable().Put(tx, []byte(long), note{Name: long, Tags: []string{long}})
+	})
+	if diff := cmp.Diff([]string{long}, keysTagged(t, db, long)); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -188,7 +188,7 @@ func (t *tree) bucket(id uint64, value []byte) error {
 	if root := binary.NativeEndian.Uint64(value); root != 0 {
 		return t.walk(root, nil, nil, ofRecords)
 	}
-	root := page(value[16:])
+	root := page(value[16:len(value):len(value)])
 	if root.kind() != leafPage {
 		return fmt.Errorf("%w: page %d: a bucket has no root", ErrCorrupt, id)
 	}
@@ -228,7 +228,8 @@ func (t *tree) own(id uint64, kinds uint16) (page, error) {
 			return nil, err
 		}
 	}
-	return p[:(overflow+1)*pageSize], nil
+	end := (overflow + 1) * pageSize
+	return p[:end:end], nil // without the capacity, or an element could reach into the next page
 }
 
 func (t *tree) claim(id uint64) error {

@@ -2,13 +2,16 @@ package store_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.etcd.io/bbolt"
 
 	"github.com/postern-auth/postern/internal/store"
 )
@@ -97,6 +100,50 @@ func TestDamagedPagesAreRefusedOrHarmless(t *testing.T) {
 			t.Logf("%d of %d were opened", opened, damageRounds)
 		})
 	}
+}
+
+// R-STORE-2: an element lies on its page, and not on the next one too.
+func TestAnElementThatReachesIntoTheNextPageIsRefused(t *testing.T) {
+	t.Parallel()
+	good, path := goodFile(t), newPath(t)
+	for _, id := range leaves(t, good) {
+		bad := bytes.Clone(good)
+		page := bad[id*4096:]
+		last := 16 * int(binary.NativeEndian.Uint16(page[10:])) // its element, behind the head of the page
+		size := page[last+12:]
+		binary.NativeEndian.PutUint32(size, binary.NativeEndian.Uint32(size)+4096)
+		writeFile(t, path, append(bad, make([]byte, 8192)...))
+		_, err := store.Open(store.Options{Path: path, LockTimeout: -1})
+		wantErr(t, fmt.Sprintf("page %d", id), err, store.ErrCorrupt)
+	}
+}
+
+// leaves returns the leaf pages of a file that are not empty, whatever bucket they belong to.
+func leaves(tb testing.TB, file []byte) (ids []int) {
+	tb.Helper()
+	path := newPath(tb)
+	writeFile(tb, path, file)
+	bolt, err := bbolt.Open(path, 0, &bbolt.Options{ReadOnly: true, PreLoadFreelist: true})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	err = bolt.View(func(tx *bbolt.Tx) error {
+		for id := range len(file) / 4096 {
+			info, err := tx.Page(id)
+			if err != nil {
+				return err
+			}
+			if info.Type == "leaf" && info.Count > 0 {
+				ids = append(ids, id)
+			}
+		}
+		return nil
+	})
+	check(tb, errors.Join(err, bolt.Close()))
+	if len(ids) == 0 {
+		tb.Fatal("no leaf pages")
+	}
+	return ids
 }
 
 // keep keeps a file that a test failed with, and ends the test.
