@@ -149,6 +149,7 @@ func (c *compiler) auth(at string, s PolicySpec, p *policy) {
 			c.problems.add(at+".auth", "write key, token or key_or_token", "key_and_token needs a header for each, which profile %s does not have", c.profile.name)
 		}
 	case AuthNone:
+		p.public = true
 		if len(s.Permissions)+len(s.Environments) > 0 || s.EndUser == EndUserRequired {
 			c.problems.add(at+".auth", "demand a credential, or drop permissions, environments and end_user",
 				"where no credential is read, none of its properties can be demanded")

@@ -13,6 +13,9 @@ func CanonicalHost(host string) string { return canonicalHost(host) }
 // Escape writes a decoded path with every escape that it may have.
 func Escape(decoded string) string { return escape(decoded) }
 
+// OpenByNobody is what a policy that nobody filled in lets pass without a credential.
+func OpenByNobody(r *Request) Reason { return new(policy).open(r) }
+
 // Response is the CheckResponse that answers r with d.
 func (a *Authorizer) Response(d *Decision, r *Request) []byte { return a.appendResponse(nil, d, r) }
 
@@ -41,6 +44,12 @@ func (a *Authorizer) Refusal(c Class) (status int, headers [][2]string, body str
 		headers = append(headers, [2]string{h.name, h.value})
 	}
 	return r.status, headers, r.body
+}
+
+// PreparedSize is what the cache counts for what is prepared of a key.
+func (a *Authorizer) PreparedSize(k *keystore.Key) int {
+	_, size := a.prepare(k)
+	return size
 }
 
 // Prepared says whether a key's record could be made into replies: ReasonUndecided, or why not.

@@ -62,9 +62,11 @@ func hopByHop() []string {
 
 func (t *headerTable) add(n headerName) {
 	t.names[len(n.name)] = append(t.names[len(n.name)], n)
-	first := n.name[0]
-	t.lengths[first] |= 1 << len(n.name)
-	t.lengths[first&^0x20] |= 1 << len(n.name) // its capital, where it is a letter
+	for first := range t.lengths {
+		if foldByte(byte(first)) == foldByte(n.name[0]) {
+			t.lengths[first] |= 1 << len(n.name)
+		}
+	}
 }
 
 // knows reports whether a name may be in the table. Most are not: nothing there has their beginning and length.

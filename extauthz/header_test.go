@@ -47,6 +47,25 @@ func TestReceivedSpellingsAreRemoved(t *testing.T) { // R-SPOOF-1
 	}
 }
 
+func TestANameMayBeginWithWhatIsFolded(t *testing.T) { // R-SPOOF-1
+	t.Parallel()
+	for _, name := range []string{"-tenant", "_tenant", ".tenant"} {
+		renamed, err := profile(t, "default").WithHeaders(map[string]string{"tenant_id": name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := options(t)
+		o.Profile = renamed
+		g := newGate(t, o)
+		key := "x-api-key: " + g.key(keystore.KeySpec{})
+		for _, spelt := range []string{"-tenant", "_tenant", ".tenant", "_Tenant"} {
+			if a := g.allow(get("/", key, spelt+": evil")); !strings.EqualFold(spelt, name) && !slices.Contains(a.Remove, spelt) {
+				t.Errorf("%q is not removed beside %q", spelt, name)
+			}
+		}
+	}
+}
+
 func TestTheSameNameInCapitalsIsNoOtherName(t *testing.T) { // R-SPOOF-1
 	t.Parallel()
 	g := newGate(t, options(t))

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"net/netip"
 	"strings"
+	"unsafe"
 
 	"github.com/postern-auth/postern/keystore"
 )
@@ -55,8 +56,13 @@ type preparedKey struct {
 	pieces   *pieces // of every reply to this key, whatever the end user
 }
 
-// prepare is the keystore.Prepare of this configuration. The size is an estimate, in bytes.
+// prepare is the keystore.Prepare of this configuration.
 func (a *Authorizer) prepare(k *keystore.Key) (value any, size int) {
+	p := a.prepareKey(k)
+	return p, p.size()
+}
+
+func (a *Authorizer) prepareKey(k *keystore.Key) *preparedKey {
 	p := &preparedKey{
 		id: k.ID, tenant: k.Tenant, environment: k.Environment, permissions: k.Permissions, cidrs: unmapped(k.CIDRs),
 		delegates: k.OnBehalfOf != keystore.DelegationNone,
@@ -64,7 +70,7 @@ func (a *Authorizer) prepare(k *keystore.Key) (value any, size int) {
 	number, known := a.environments[k.Environment]
 	if !known {
 		p.refused = ReasonEnvironmentUnknown
-		return p, 256
+		return p
 	}
 	p.number = number
 	var given pieces
@@ -78,7 +84,7 @@ func (a *Authorizer) prepare(k *keystore.Key) (value any, size int) {
 			given.remove = append(given.remove, o.header)
 		case !sendable(value, o.source):
 			p.refused = ReasonReply
-			return p, 256
+			return p
 		default:
 			given.set = append(given.set, nameValue{o.header, value})
 		}
@@ -91,7 +97,17 @@ func (a *Authorizer) prepare(k *keystore.Key) (value any, size int) {
 	}
 	given.metadata = []nameValue{{"tenant_id", k.Tenant}, {"environment", k.Environment}, {"key_id", k.ID}}
 	p.pieces = newPieces(given)
-	return p, 1024
+	return p
+}
+
+// size is about what p takes in memory beside the record of its key.
+func (p *preparedKey) size() int {
+	n := int(unsafe.Sizeof(*p)) + len(p.cidrs)*int(unsafe.Sizeof(netip.Prefix{})) + len(p.identity)
+	if p.pieces != nil {
+		e := &p.pieces.encoded
+		n += int(unsafe.Sizeof(*p.pieces)) + len(e.set) + len(e.remove) + len(e.respond) + len(e.denied) + len(e.metadata)
+	}
+	return n
 }
 
 // valueOf returns what a managed header says of a key, whoever the end user is; "" removes it.

@@ -165,3 +165,22 @@ func TestARecordThatBreaksAHeaderIsNotSent(t *testing.T) { // R-RESP-3
 		}
 	}
 }
+
+// The cache of records is bounded by bytes: what is prepared of a key counts with what it holds.
+func TestWhatIsPreparedHasItsSize(t *testing.T) {
+	t.Parallel()
+	a := authorizer(t, options(t))
+	plain := keystore.Key{ID: "abcdefghijkl", Tenant: "acme", Environment: "LIVE"}
+	able := plain
+	for i := range 64 {
+		able.Permissions = append(able.Permissions, strings.Repeat("a", 20)+":"+strings.Repeat("b", 8)+string(rune('0'+i)))
+	}
+	joined := len(strings.Join(able.Permissions, ","))
+	if small, large := a.PreparedSize(&plain), a.PreparedSize(&able); small < 400 || large < small+joined {
+		t.Errorf("%d bytes without permissions, %d with %d bytes of them", small, large, joined)
+	}
+	unknown := keystore.Key{Environment: "GONE"}
+	if size := a.PreparedSize(&unknown); size < 64 {
+		t.Errorf("%d bytes of a key that passes nothing", size)
+	}
+}

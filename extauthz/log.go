@@ -127,12 +127,15 @@ func shown(s string) string {
 func shownHost(host string) string { return shown(host[strings.LastIndexByte(host, '@')+1:]) }
 
 // shownPath is shown without query and fragment, and without segments that may be a credential in the wrong place: long
-// ones, and those with a part of a query or of a user in them.
+// ones, of which no part is shown either, and those with a part of a query or of a user in them.
 func shownPath(path string) string {
 	if end := strings.IndexAny(path, "?#"); end >= 0 {
 		path = path[:end]
 	}
-	path = path[:min(len(path), maxShown)]
+	if len(path) > maxShown { // the last segment is judged as a whole
+		rest, _, _ := strings.Cut(path[maxShown:], "/")
+		path = path[:maxShown+len(rest)]
+	}
 	segments := strings.Split(path, "/")
 	for i, s := range segments {
 		if len(s) > maxSegment || strings.ContainsAny(s, "=&@") {

@@ -125,6 +125,7 @@ func TestSecretsAreNotLogged(t *testing.T) {
 	for _, path := range []string{
 		"/a?key=" + canary, "/a#" + canary, "/keys/" + key, "/a;key=" + canary, "/key=" + canary + "/a", "/a&k=" + canary,
 		"http://user:" + canary + "@host/a", "?" + canary, "/" + strings.Repeat("a/", 200) + canary,
+		"/" + strings.Repeat("a/", 115) + key, "/" + strings.Repeat("a/", 120) + key + "/a", "/" + strings.Repeat("a/", 127) + key,
 	} {
 		for _, authority := range []string{"api.example.com", "user:" + canary + "@api.example.com"} {
 			message := extauthz.Sample(t, extauthz.ShapeList, key,
@@ -146,8 +147,8 @@ func TestSecretsAreNotLogged(t *testing.T) {
 			}
 		}
 	}
-	if len(s.lines(t)) != 18 {
-		t.Errorf("%d lines, want 18", len(s.lines(t)))
+	if len(s.lines(t)) != 24 {
+		t.Errorf("%d lines, want 24", len(s.lines(t)))
 	}
 }
 

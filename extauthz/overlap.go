@@ -142,7 +142,7 @@ func (p pattern) example() string {
 
 // weakerThan reports whether p lets something pass that q refuses.
 func (p *policy) weakerThan(q *policy) bool {
-	return q.takes != 0 && (p.takes == 0 || p.takes&^q.takes != 0) || q.both && !p.both ||
+	return !q.public && (p.public || p.takes&^q.takes != 0) || q.both && !p.both ||
 		!p.holdsAll(q) ||
 		!p.staysInEnvironments(q) ||
 		q.endUser != EndUserOptional && p.endUser != q.endUser ||

@@ -38,6 +38,15 @@ func TestEnvironmentsNarrow(t *testing.T) {
 	}
 }
 
+// What is public is said so: the zero policy asks for a credential.
+func TestAPolicyThatNobodyFilledInIsNotPublic(t *testing.T) {
+	t.Parallel()
+	r := request("OPTIONS", "api.example.com", "/", "origin: https://a.example", "access-control-request-method: PUT")
+	if got := extauthz.OpenByNobody(r); got != extauthz.ReasonUndecided {
+		t.Errorf("it lets pass: %s", got)
+	}
+}
+
 func TestAllPermissionsMustBeHeld(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, options(t,
@@ -143,6 +152,7 @@ func TestUpgradesAreDecidedAfterTheCredential(t *testing.T) { // R-UPG-1
 		{"CONNECT", extauthz.Header{}, allowed, refused, allowed, refused, refused},
 		{"CONNECT", extauthz.Header{Name: ":protocol", Value: "websocket"}, allowed, allowed, refused, refused, refused},
 		{"CONNECT", extauthz.Header{Name: ":protocol", Value: "connect-udp"}, allowed, refused, refused, refused, refused},
+		{"CONNECT", extauthz.Header{Name: ":protocol", Value: " , "}, allowed, refused, allowed, refused, refused},
 		{"connect", extauthz.Header{}, allowed, allowed, allowed, allowed, extauthz.ReasonPublic}, // no CONNECT
 	}
 	for _, test := range tests {

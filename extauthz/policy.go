@@ -64,9 +64,10 @@ const (
 
 // policy is a PolicySpec made ready: names resolved, defaults applied, nothing left to fail on.
 type policy struct {
-	name  string
-	takes kinds // of credentials; 0: public
-	both  bool  // one of each kind is demanded
+	name   string
+	public bool  // no credential is read
+	takes  kinds // of credentials; none where it is public
+	both   bool  // one of each kind is demanded
 
 	permissions  []string       // sorted
 	environments []bool         // by number; nil: any
@@ -100,7 +101,7 @@ func (p *policy) holds(held []string) bool {
 // open says on what grounds a request passes without a credential; ReasonUndecided where it needs one.
 func (p *policy) open(r *Request) Reason {
 	switch {
-	case p.takes == 0:
+	case p.public:
 		return ReasonPublic
 	case p.preflight && r.Method == "OPTIONS" && r.has("origin") && r.has("access-control-request-method"):
 		return ReasonPreflight
@@ -116,11 +117,14 @@ func (p *policy) upgradesTo(r *Request) bool {
 		if !equalFold(h.Name, "upgrade") && h.Name != ":protocol" {
 			continue
 		}
-		extended = extended || h.Name == ":protocol"
 		for token := range strings.SplitSeq(h.Value, ",") {
-			if token = strings.Trim(token, " \t"); token != "" && !slices.Contains(p.upgrades, lower(token)) {
+			if token = strings.Trim(token, " \t"); token == "" {
+				continue
+			}
+			if !slices.Contains(p.upgrades, lower(token)) {
 				return false
 			}
+			extended = extended || h.Name == ":protocol"
 		}
 	}
 	return r.Method != "CONNECT" || extended || slices.Contains(p.upgrades, "connect")
