@@ -84,7 +84,10 @@ func TestEveryReplyKeepsTheRules(t *testing.T) {
 				{reason: reason, policy: a.policy(), key: &preparedKey{}},
 				{reason: reason, policy: &policy{}},
 			} {
-				a.reply(t, d, &Request{Headers: []Header{{"content-type", "application/grpc+proto"}}})
+				for _, r := range []*Request{{Path: "/a?b=c", Method: "GET"}, {Method: "CONNECT"}, {Path: "*", Method: "OPTIONS"}} { // R-RESP-5
+					r.Headers = []Header{{"content-type", "application/grpc+proto"}}
+					a.reply(t, d, r)
+				}
 			}
 		}
 	}

@@ -92,6 +92,9 @@ func (s speakerOf) reply(t rapid.TB, d Decision, r *Request) *authv3.CheckRespon
 			t.Fatalf("%v: metadata %s is %v", d.reason, name, v)
 		}
 	}
+	if ok := got.GetOkResponse(); len(ok.GetQueryParametersToSet())+len(ok.GetQueryParametersToRemove()) != 0 { // R-RESP-5
+		t.Fatalf("%v: the query is changed", d.reason)
+	}
 	// The encoding is the one that protobuf makes; only a map has no order.
 	metadata := &authv3.CheckResponse{DynamicMetadata: got.GetDynamicMetadata()}
 	rest := proto.CloneOf(got)
