@@ -126,6 +126,8 @@ func TestAFileThatIsNotWholeAndOursIsRefused(t *testing.T) {
 		"the meta pages alone":            {good[:8192]},
 		"all but the last page in use":    {good[:usedPages(good)*4096-4096]},
 		"zeroed meta pages":               {patch(0, make([]byte, 8192))},
+		"its first meta page zeroed":      {patch(0, make([]byte, 4096))}, // the second may be the commit before a revocation
+		"its second meta page zeroed":     {patch(4096, make([]byte, 4096))},
 		"random bytes behind the meta":    {append(append([]byte(nil), good[:8192]...), noise[8192:]...)},
 		"zeros behind the meta":           {append(append([]byte(nil), good[:8192]...), make([]byte, len(good)-8192)...)},
 		"another program's bbolt file":    {foreign(nil, func(tx *bbolt.Tx) error { _, err := tx.CreateBucket([]byte("x")); return err })},
@@ -142,7 +144,7 @@ func TestAFileThatIsNotWholeAndOursIsRefused(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "data", "postern.db")
 			writeFile(t, path, test.file)
 			for _, readOnly := range []bool{false, true} {
-				_, err := store.Open(store.Options{Path: path, ReadOnly: readOnly, LockTimeout: -1})
+				_, err := store.Open(store.Options{Path: path, ReadOnly: readOnly, LockTimeout: time.Second})
 				wantErr(t, "Open", err, store.ErrCorrupt)
 			}
 			if got := readFile(t, path); string(got) != string(test.file) {

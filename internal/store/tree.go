@@ -116,15 +116,20 @@ func look(file []byte) (m meta, err error) {
 	return newestMeta(file)
 }
 
-// newestMeta returns what the newer of the meta pages that are whole says.
+// newestMeta returns what the newer of the meta pages that are whole says. One that a crash tore while it was written has the wrong sum and is as good as
+// none. One that does not even begin as all do was overwritten by something else, and may have held the last commit, a revocation say: then the other
+// one must not count.
 func newestMeta(file []byte) (newest meta, err error) {
 	found := false
 	e := binary.NativeEndian
 	for i := range 2 {
 		b := file[i*pageSize+pageHead:]
+		if e.Uint32(b) != boltMagic || e.Uint32(b[4:]) != boltVersion {
+			return meta{}, fmt.Errorf("%w: no bbolt file, or a meta page of it was overwritten", ErrCorrupt)
+		}
 		sum := fnv.New64a()
 		_, _ = sum.Write(b[:56])
-		if e.Uint32(b) != boltMagic || e.Uint32(b[4:]) != boltVersion || e.Uint64(b[56:]) != sum.Sum64() {
+		if e.Uint64(b[56:]) != sum.Sum64() {
 			continue
 		}
 		m := meta{root: e.Uint64(b[16:]), freelist: e.Uint64(b[32:]), pages: e.Uint64(b[40:]), commit: e.Uint64(b[48:])}
@@ -136,7 +141,7 @@ func newestMeta(file []byte) (newest meta, err error) {
 		}
 	}
 	if !found {
-		return meta{}, fmt.Errorf("%w: no bbolt file, or both its meta pages are damaged", ErrCorrupt)
+		return meta{}, fmt.Errorf("%w: both its meta pages are damaged", ErrCorrupt)
 	}
 	return newest, nil
 }
