@@ -72,6 +72,12 @@ func (s *Store) FallBehind(err error) {
 	s.down.Store(&err)
 }
 
+// HoldIndex keeps the index as it is, as a long import does when it is published, until release is called.
+func (s *Store) HoldIndex() (release func()) {
+	s.following.Lock()
+	return s.following.Unlock
+}
+
 // Encodings are the records that the file holds of a key, its tenant and their use.
 func (s *Store) Encodings(id string) (all [][]byte, err error) {
 	err = s.db.View(func(tx *store.Tx) error {

@@ -27,7 +27,7 @@ type reads struct {
 	closed bool
 }
 
-// flight is what is read: the record of a key, prepared in one way.
+// flight is what is read: the record of a key, prepared in one way; its zero, what the index lacks.
 type flight struct {
 	number  uint32
 	prepare *Prepare

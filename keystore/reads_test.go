@@ -115,6 +115,41 @@ func TestReadsAreBounded(t *testing.T) {
 	})
 }
 
+// The record is newer than an index that cannot follow now: the check ends in time all the same.
+func TestLookupDoesNotWaitForTheIndex(t *testing.T) {
+	s := open(t, options(database(t)))
+	key, printed := create(t, s)
+	release := sync.OnceFunc(s.HoldIndex())
+	disabled := make(chan error, 1)
+	go func() {
+		_, err := s.Disable(context.Background(), key.ID, noon)
+		disabled <- err
+	}()
+	for state := keystore.StateActive; state == keystore.StateActive; { // until the file has the change
+		k, err := s.Key(t.Context(), key.ID, noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		state = k.State
+	}
+	late := time.AfterFunc(5*time.Second, release)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := s.Lookup(ctx, printed, nil, noon); !errors.Is(err, keystore.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("while the index is held: %v", err)
+	}
+	if !late.Stop() {
+		t.Error("it was answered when the index was free again")
+	}
+	release()
+	if err := <-disabled; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Lookup(t.Context(), printed, nil, noon); !errors.Is(err, keystore.ErrDisabled) {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
 func TestLookupAnswersWhenPrepareCrashes(t *testing.T) {
 	s := open(t, options(database(t)))
 	_, printed := create(t, s)
