@@ -76,7 +76,7 @@ func (l *decisionLog) write(d *Decision, r *Request) {
 	add("protocol", shown(r.Protocol))
 	for _, h := range r.Headers {
 		if h.Name == "x-request-id" {
-			add("request_id", shown(h.Value))
+			add("request_id", shownID(h.Value))
 			break
 		}
 	}
@@ -111,16 +111,26 @@ func (l *lull) over(now time.Time) bool {
 	return now.UnixNano()-last >= int64(time.Second) && l.last.CompareAndSwap(last, now.UnixNano())
 }
 
-// The most bytes that the log shows of a text, and of one segment of a path.
+// The most bytes that the log shows of a text, of one segment of a path, and of a request id: fewer than a printed key has.
 const (
 	maxShown   = 256
 	maxSegment = 40
+	maxID      = 48
 )
 
 // shown returns a copy of s for the log: bounded, and in printable ASCII, with escapes for what is not.
 func shown(s string) string {
 	quoted := strconv.QuoteToASCII(s[:min(len(s), maxShown)])
 	return quoted[1 : len(quoted)-1]
+}
+
+// shownID is shown, unless the id is so long that it may be a credential in the wrong place: behind an Envoy that believes
+// its clients' x-request-id anything may stand there.
+func shownID(id string) string {
+	if len(id) > maxID {
+		return "REDACTED"
+	}
+	return shown(id)
 }
 
 // shownHost is shown without a user before the host.
