@@ -64,7 +64,7 @@ func (db *DB) lead() {
 	b.mu.Lock()
 	n := min(len(b.waiting), maxBatch)
 	calls := b.waiting[:n:n]
-	b.waiting = b.waiting[n:]
+	b.waiting = append([]*call(nil), b.waiting[n:]...) // an array of its own, which keeps nothing of those that are done
 	b.mu.Unlock()
 	defer func() { // deferred, so that nobody waits for ever if a call ends this goroutine
 		for _, c := range calls {
