@@ -59,7 +59,8 @@ func (l located) withData(ctx context.Context, out *output, a access, work func(
 	if err != nil {
 		return err
 	}
-	d, err := openData(ctx, s.Config, a)
+	log := telemetry.NewLogger(telemetry.Options{Writer: out.stderr, Level: slog.LevelError, Format: telemetry.Text})
+	d, err := openData(ctx, s.Config, a, log)
 	if errors.Is(err, errRunning) {
 		return explained(work(adminClient(s.Config)))
 	}
@@ -67,7 +68,7 @@ func (l located) withData(ctx context.Context, out *output, a access, work func(
 		return err
 	}
 	options := adminOptions(s.Config, d.keys)
-	options.Log = telemetry.NewLogger(telemetry.Options{Writer: out.stderr, Level: slog.LevelError, Format: telemetry.Text})
+	options.Log = log
 	handler := admin.NewHandler(options)
 	err = explained(work(admin.NewClient(admin.HandlerTransport(handler))))
 	return errors.Join(err, d.Close())
@@ -102,8 +103,8 @@ func flagOf(field string) string {
 }
 
 // openData opens the database in the data folder. It waits for a command that has it, but not for a Postern that runs:
-// then the error is errRunning.
-func openData(ctx context.Context, c *config.Config, a access) (*data, error) {
+// then the error is errRunning. log gets what goes wrong in the background as long as the data are open.
+func openData(ctx context.Context, c *config.Config, a access, log *slog.Logger) (*data, error) {
 	for left := lockTime; ; left -= lockTurn {
 		switch status, err := running(ctx, c); {
 		case err != nil:
@@ -111,7 +112,7 @@ func openData(ctx context.Context, c *config.Config, a access) (*data, error) {
 		case status != nil:
 			return nil, errRunning
 		}
-		d, err := tryData(c, a, min(left, lockTurn)) //nolint:contextcheck // what opening writes is not bounded by the command
+		d, err := tryData(c, a, log, min(left, lockTurn)) //nolint:contextcheck // what opening writes is not bounded by the command
 		if !errors.Is(err, store.ErrLocked) {
 			return d, err
 		}
@@ -123,7 +124,7 @@ func openData(ctx context.Context, c *config.Config, a access) (*data, error) {
 }
 
 // tryData opens the database, waiting at most patience for another process that has it.
-func tryData(c *config.Config, a access, patience time.Duration) (_ *data, err error) {
+func tryData(c *config.Config, a access, log *slog.Logger, patience time.Duration) (_ *data, err error) {
 	d := &data{}
 	if a == writing {
 		if d.narrowed, err = store.CheckDir(c.DataDir); err != nil {
@@ -141,7 +142,7 @@ func tryData(c *config.Config, a access, patience time.Duration) (_ *data, err e
 	}
 	d.narrowed = append(d.narrowed, d.db.Narrowed()...)
 	o := keystoreOptions(c, d.db, secret)
-	o.ReadOnly = a == reading
+	o.ReadOnly, o.Log = a == reading, log
 	if d.keys, err = keystore.Open(o, time.Now()); err != nil {
 		return nil, errors.Join(explainedOpen(c, err), d.db.Close())
 	}

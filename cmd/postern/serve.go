@@ -73,7 +73,7 @@ type server struct {
 // newPostern builds and listens. What it has opened when it fails is closed.
 func newPostern(ctx context.Context, s settings, log *slog.Logger) (_ *postern, err error) {
 	p := &postern{settings: s, log: log}
-	if p.data, err = openData(ctx, s.Config, writing); err != nil {
+	if p.data, err = openData(ctx, s.Config, writing, log); err != nil {
 		return nil, alreadyRunning(ctx, s.Config, err)
 	}
 	defer func() {

@@ -22,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/postern-auth/postern/config"
+	"github.com/postern-auth/postern/keystore"
 )
 
 // settingsFrom loads a configuration without hardening the process of the tests.
@@ -83,13 +84,59 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 			t.Errorf("%s is left behind: %v", name, err)
 		}
 	}
-	d, err := openData(context.Background(), s.Config, writing) // the lock is given up
+	d, err := openData(context.Background(), s.Config, writing, nil) // the lock is given up
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// What the key store cannot do in the background is in the log of the process.
+func TestUseThatCannotBeWrittenIsLogged(t *testing.T) {
+	s := settingsFrom(t, "version: 1\n")
+	said := make(lines, 1)
+	p, err := newPostern(t.Context(), s, slog.New(slog.NewTextHandler(said, &slog.HandlerOptions{Level: slog.LevelError})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := make(chan error, 1)
+	go func() { ran <- p.data.keys.Run(ctx) }()
+	_, printed, err := p.data.keys.Create(t.Context(), keystore.KeySpec{Tenant: "default"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	match, err := p.data.keys.Lookup(t.Context(), printed, nil, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(databasePath(s.Config)); err != nil {
+		t.Fatal(err)
+	}
+	p.data.keys.Use(match, time.Now())
+	if line := <-said; !strings.Contains(line, "use of keys not written") {
+		t.Errorf("logged: %s", line)
+	}
+	cancel()
+	if err := <-ran; err == nil {
+		t.Error("the last write had no error")
+	}
+	if err := p.close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// lines has a log's lines, as many as there is room for.
+type lines chan string
+
+func (l lines) Write(line []byte) (int, error) {
+	select {
+	case l <- string(line):
+	default:
+	}
+	return len(line), nil
 }
 
 // certificate makes a certificate that signs itself, in PEM.
