@@ -125,7 +125,7 @@ func TestAFileThatIsHarmedWhileOpen(t *testing.T) {
 			wantErr(t, "Update", err, store.ErrCorrupt)
 			allCorrupt(t, db)
 			check(t, db.Close())
-			_, err = store.Open(store.Options{Path: path, LockTimeout: -1}) // the lock is free
+			_, err = store.Open(store.Options{Path: path, LockTimeout: time.Second}) // the lock is free
 			wantErr(t, "Open", err, store.ErrCorrupt)
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.etcd.io/bbolt"
@@ -23,7 +24,7 @@ const damageRounds = 60
 func openDamaged(tb testing.TB, path string, file []byte) bool {
 	tb.Helper()
 	writeFile(tb, path, file)
-	db, err := store.Open(store.Options{Path: path, LockTimeout: -1})
+	db, err := store.Open(store.Options{Path: path, LockTimeout: time.Second})
 	if err != nil {
 		wantErr(tb, "Open", err, store.ErrCorrupt)
 		return false
@@ -113,7 +114,7 @@ func TestAnElementThatReachesIntoTheNextPageIsRefused(t *testing.T) {
 		size := page[last+12:]
 		binary.NativeEndian.PutUint32(size, binary.NativeEndian.Uint32(size)+4096)
 		writeFile(t, path, append(bad, make([]byte, 8192)...))
-		_, err := store.Open(store.Options{Path: path, LockTimeout: -1})
+		_, err := store.Open(store.Options{Path: path, LockTimeout: time.Second})
 		wantErr(t, fmt.Sprintf("page %d", id), err, store.ErrCorrupt)
 	}
 }
