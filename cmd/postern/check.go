@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -90,8 +91,8 @@ func newServed(s settings) (served, error) {
 	for _, e := range s.Environments {
 		v.Environments = append(v.Environments, environment(e))
 	}
-	for _, p := range s.Policies {
-		v.Policies = append(v.Policies, p.Name)
+	for i, p := range s.Policies {
+		v.Policies = append(v.Policies, cmp.Or(p.Name, fmt.Sprintf("policies[%d]", i))) // as logs and metadata call it
 	}
 	return v, nil
 }

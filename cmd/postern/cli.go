@@ -73,6 +73,19 @@ func misuse(err error, help string) error {
 	return &usageError{hintError{err, "see " + help}}
 }
 
+// given is the value of a flag that stands for something. An empty one is a variable that a script forgot to set, not a flag
+// that was left out: what would be done then is not what was meant.
+type given string
+
+// UnmarshalText refuses nothing but nothing.
+func (g *given) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		return errors.New("is empty: name something, or leave it out")
+	}
+	*g = given(text)
+	return nil
+}
+
 // notEmpty refuses an argument without a character.
 func notEmpty(argument, value string) error {
 	if value == "" {

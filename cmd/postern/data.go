@@ -107,6 +107,8 @@ func flagOf(field string) string {
 func openData(ctx context.Context, c *config.Config, a access, log *slog.Logger) (*data, error) {
 	for left := lockTime; ; left -= lockTurn {
 		switch status, err := running(ctx, c); {
+		case errors.Is(err, fs.ErrPermission) && a == writing:
+			return nil, notOurs(c, err)
 		case err != nil:
 			return nil, err
 		case status != nil:
@@ -121,6 +123,14 @@ func openData(ctx context.Context, c *config.Config, a access, log *slog.Logger)
 				"wait for it to end, or find it with: fuser %s", databasePath(c))
 		}
 	}
+}
+
+// notOurs says whose the data folder is, if that is why admin.sock cannot be asked.
+func notOurs(c *config.Config, err error) error {
+	if _, theirs := store.CheckDir(c.DataDir); theirs != nil {
+		return hint(theirs, "or run this as the user that it belongs to, or as root")
+	}
+	return err
 }
 
 // tryData opens the database, waiting at most patience for another process that has it.

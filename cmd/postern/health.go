@@ -49,7 +49,7 @@ func running(ctx context.Context, c *config.Config) (*admin.Status, error) {
 	switch {
 	case err == nil:
 		return &status, nil
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTDIR):
 		return nil, nil
 	case errors.Is(err, fs.ErrPermission):
 		return nil, hint(fmt.Errorf("asking the postern at %q: %w", adminSocket(c), cause(err)), "run this as the user that postern runs as, or as root")

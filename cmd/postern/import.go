@@ -40,6 +40,9 @@ func (k *keysImportCmd) Run(ctx context.Context, out *output) error {
 			return fmt.Errorf("opening the import: %w", err)
 		}
 		defer func() { _ = f.Close() }() // nothing is written
+		if info, err := f.Stat(); err == nil && info.IsDir() {
+			return fmt.Errorf("opening the import: %q is a folder", k.File)
+		}
 		lines = f
 	}
 	return k.withData(ctx, out, writing, func(c *admin.Client) error {

@@ -24,17 +24,17 @@ type keysCmd struct {
 
 type keysCreateCmd struct {
 	located
-	Tenant      string            `placeholder:"T" help:"Owner: id, or name where names are unique. May be left out in profile default, which has the tenant default."`
-	Env         string            `placeholder:"E" help:"Environment of the key, for ever. May be left out where there is one."`
-	Name        string            `placeholder:"NAME" help:"Name, for lists."`
-	Description string            `placeholder:"TEXT" help:"What the key is for."`
-	Permission  []string          `sep:"none" placeholder:"R:A" help:"Permission, as resource:action. Repeatable; --permission= gives none. Default: those of the tenant."`
-	ExpiresIn   *time.Duration    `placeholder:"720h" help:"Time until the key expires. Default: never."`
-	CIDR        []string          `name:"cidr" sep:"none" placeholder:"RANGE" help:"Address range that the key may be used from, like 10.0.0.0/8. Repeatable. Default: from anywhere."`
-	Metadata    map[string]string `mapsep:"none" placeholder:"K=V" help:"Text to keep with the key. Repeatable."`
-	OnBehalfOf  string            `enum:"any,none" default:"any" placeholder:"WHO" help:"End users that the key may act for by X-On-Behalf-Of: any or none. Default: any."`
-	Limit       []string          `hidden:"" sep:"none"`
-	Remaining   *int64            `hidden:""`
+	Tenant      given          `placeholder:"T" help:"Owner: id, or name where names are unique. May be left out in profile default, which has the tenant default."`
+	Env         given          `placeholder:"E" help:"Environment of the key, for ever. May be left out where there is one."`
+	Name        string         `placeholder:"NAME" help:"Name, for lists."`
+	Description string         `placeholder:"TEXT" help:"What the key is for."`
+	Permission  []string       `sep:"none" placeholder:"R:A" help:"Permission, as resource:action. Repeatable; --permission= gives none. Default: those of the tenant."`
+	ExpiresIn   *time.Duration `placeholder:"720h" help:"Time until the key expires. Default: never."`
+	CIDR        []string       `name:"cidr" sep:"none" placeholder:"RANGE" help:"Address range that the key may be used from, like 10.0.0.0/8. Repeatable. Default: from anywhere."`
+	Metadata    []pair         `sep:"none" placeholder:"K=V" help:"Text to keep with the key. Repeatable."`
+	OnBehalfOf  string         `enum:"any,none" default:"any" placeholder:"WHO" help:"End users that the key may act for by X-On-Behalf-Of: any or none. Default: any."`
+	Limit       []string       `hidden:"" sep:"none"`
+	Remaining   *int64         `hidden:""`
 }
 
 // Help is the detail of the command's help.
@@ -55,7 +55,7 @@ func (k *keysCreateCmd) Run(ctx context.Context, out *output) error {
 	return k.withData(ctx, out, writing, func(c *admin.Client) error {
 		created, err := c.CreateKey(ctx, r)
 		if err != nil {
-			return missing(err, map[string]string{"tenant": k.Tenant, "environment": k.Env})
+			return missing(err, map[string]string{"tenant": string(k.Tenant), "environment": string(k.Env)})
 		}
 		if out.format() == formatTable {
 			out.note("key %s of tenant %s in %s; it is shown only now:", created.ID, created.Tenant, created.Environment)
@@ -76,7 +76,7 @@ func (k *keysCreateCmd) request(now time.Time) (admin.KeyRequest, error) {
 		return admin.KeyRequest{}, errUnbuiltLimits("--remaining")
 	}
 	r := admin.KeyRequest{
-		Tenant: k.Tenant, Environment: k.Env, Name: k.Name, Description: k.Description,
+		Tenant: string(k.Tenant), Environment: string(k.Env), Name: k.Name, Description: k.Description,
 		Permissions: k.Permission, OnBehalfOf: k.OnBehalfOf, CIDRs: k.CIDR,
 	}
 	if len(k.Permission) == 1 && k.Permission[0] == "" {
@@ -89,19 +89,44 @@ func (k *keysCreateCmd) request(now time.Time) (admin.KeyRequest, error) {
 		end := now.Add(*k.ExpiresIn)
 		r.ExpiresAt = &end
 	}
-	if len(k.Metadata) > 0 {
-		var err error
-		if r.Metadata, err = json.Marshal(k.Metadata); err != nil {
-			return r, err
-		}
+	var err error
+	if r.Metadata, err = object(k.Metadata); err != nil {
+		return r, misuse(fmt.Errorf("--metadata: %w", err), "postern keys create --help")
 	}
 	return r, nil
 }
 
+// pair is k=v.
+type pair struct{ name, value string }
+
+// UnmarshalText takes a name that is not empty, and any value.
+func (p *pair) UnmarshalText(text []byte) error {
+	var found bool
+	if p.name, p.value, found = strings.Cut(string(text), "="); !found || p.name == "" {
+		return fmt.Errorf("%q is not k=v", text)
+	}
+	return nil
+}
+
+// object is the JSON of pairs; nil without any.
+func object(pairs []pair) (json.RawMessage, error) {
+	if len(pairs) == 0 {
+		return nil, nil
+	}
+	members := make(map[string]string, len(pairs))
+	for _, p := range pairs {
+		if _, twice := members[p.name]; twice {
+			return nil, fmt.Errorf("%q is given twice", p.name)
+		}
+		members[p.name] = p.value
+	}
+	return json.Marshal(members)
+}
+
 type keysListCmd struct {
 	located
-	Tenant string  `placeholder:"T" help:"Only those of this tenant."`
-	Env    string  `placeholder:"E" help:"Only those of this environment."`
+	Tenant given   `placeholder:"T" help:"Only those of this tenant."`
+	Env    given   `placeholder:"E" help:"Only those of this environment."`
 	State  *string `enum:"active,disabled,expired,revoked" placeholder:"S" help:"Only those that are now active, disabled, expired or revoked."`
 }
 
@@ -117,7 +142,7 @@ Example:
 // Run lists keys.
 func (k *keysListCmd) Run(ctx context.Context, out *output) error {
 	return k.withData(ctx, out, reading, func(c *admin.Client) error {
-		keys := c.Keys(ctx, admin.KeyFilter{Tenant: k.Tenant, Environment: k.Env, State: text(k.State)})
+		keys := c.Keys(ctx, admin.KeyFilter{Tenant: string(k.Tenant), Environment: string(k.Env), State: text(k.State)})
 		columns := []string{"ID", "START", "TENANT", "ENVIRONMENT", "STATE", "NAME", "PERMISSIONS", "EXPIRES", "LAST USED"}
 		return list(out, "keys", keys, columns, func(k admin.Key) []string {
 			return []string{

@@ -66,7 +66,7 @@ func makePepper(path string) (err error) {
 	var random [32]byte
 	_, _ = rand.Read(random[:]) // never fails
 	_, err = hex.NewEncoder(f).Write(random[:])
-	if err := errors.Join(err, giveAway(f), f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(err, giveAway(f.Name()), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -75,9 +75,9 @@ func makePepper(path string) (err error) {
 	return syncFolder(filepath.Dir(path))
 }
 
-// giveAway makes f its folder's owner's, for whom root acts.
-func giveAway(f *os.File) error {
-	info, err := os.Stat(filepath.Dir(f.Name()))
+// giveAway makes the file at path its folder's owner's, for whom root acts.
+func giveAway(path string) error {
+	info, err := os.Stat(filepath.Dir(path))
 	if err != nil || os.Geteuid() != 0 {
 		return err
 	}
@@ -85,7 +85,7 @@ func giveAway(f *os.File) error {
 	if !ok {
 		return nil
 	}
-	return f.Chown(int(owner.Uid), int(owner.Gid))
+	return os.Lchown(path, int(owner.Uid), int(owner.Gid))
 }
 
 // syncFolder makes a new name in a folder durable.

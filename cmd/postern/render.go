@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 
+	"go.yaml.in/yaml/v4"
+
 	"github.com/postern-auth/postern/config"
 	"github.com/postern-auth/postern/envoy"
 )
@@ -13,12 +15,14 @@ type renderCmd struct {
 
 type renderEnvoyCmd struct {
 	located
-	Listen     string   `required:"" placeholder:"IP:PORT" help:"Where clients call Envoy."`
-	Upstream   string   `required:"" placeholder:"HOST:PORT" help:"What Envoy forwards to: host:port, or unix:///path."`
-	Route      []string `sep:"none" placeholder:"PREFIX" help:"Prefix of paths that go to the upstream; the rest is a 404. Repeatable. Default: /."`
-	Admin      string   `placeholder:"IP:PORT" help:"Envoy's own admin listener. Default: none."`
-	ClientCert string   `placeholder:"FILE" help:"Envoy's certificate, as a path on its machine: needed where authz.tls has client_ca."`
-	ClientKey  string   `placeholder:"FILE" help:"Its key, likewise."`
+	Listen       string   `required:"" placeholder:"IP:PORT" help:"Where clients call Envoy."`
+	Upstream     string   `required:"" placeholder:"HOST:PORT" help:"What Envoy forwards to: host:port, or unix:///path."`
+	Route        []string `sep:"none" placeholder:"PREFIX" help:"Prefix of paths that go to the upstream; the rest is a 404. Repeatable. Default: /."`
+	Admin        string   `placeholder:"IP:PORT" help:"Envoy's own admin listener. Default: none."`
+	EnvoyVersion string   `hidden:"" default:"1.40"`
+	Part         string   `hidden:"" enum:"bootstrap,filter,cluster" default:"bootstrap"`
+	ClientCert   string   `placeholder:"FILE" help:"Envoy's certificate, as a path on its machine: needed where authz.tls has client_ca."`
+	ClientKey    string   `placeholder:"FILE" help:"Its key, likewise."`
 }
 
 // Help is the detail of the command's help.
@@ -33,6 +37,12 @@ Example:
 
 // Run prints the bootstrap.
 func (r *renderEnvoyCmd) Run(out *output) error {
+	switch {
+	case r.EnvoyVersion != "1.40":
+		return hint(fmt.Errorf("--envoy-version %s is not built yet", r.EnvoyVersion), "leave it out: the result is for 1.40")
+	case r.Part != "bootstrap":
+		return hint(fmt.Errorf("--part %s is not built yet", r.Part), "leave it out, and take the piece from the whole bootstrap")
+	}
 	s, err := r.loadGate()
 	if err != nil {
 		return err
@@ -44,6 +54,13 @@ func (r *renderEnvoyCmd) Run(out *output) error {
 	text, err := envoy.Render(o)
 	if err != nil {
 		return misuse(err, "postern render envoy --help")
+	}
+	if out.given == formatJSON { // Envoy reads both
+		var document any
+		if err := yaml.Unmarshal(text, &document); err != nil {
+			return err
+		}
+		return out.data(document, nil)
 	}
 	_, err = out.stdout.Write(text)
 	return unwritten(err)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -38,11 +39,14 @@ func (c *serveCmd) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	log := newLog(s.Config, out.stderr)
+	stderr := telemetry.NewWriter(out.stderr)
+	defer stderr.Close()
+	log := newLog(s.Config, stderr)
 	p, err := newPostern(ctx, s, log)
 	if err != nil {
 		return err
 	}
+	publishLog(p.registry, stderr)
 	if err := errors.Join(p.run(ctx), p.close()); err != nil {
 		return err
 	}
@@ -57,6 +61,8 @@ type postern struct {
 	data   *data
 	health telemetry.Health
 	opened []net.Listener
+
+	registry *prometheus.Registry
 
 	service *extauthz.Service // answers Envoy
 	authz   net.Listener      // there
@@ -88,14 +94,14 @@ func newPostern(ctx context.Context, s settings, log *slog.Logger) (_ *postern, 
 	for _, name := range p.data.lost {
 		log.WarnContext(ctx, "keys are refused because their environment is not in the file", "environment", name, "file", s.File)
 	}
-	registry := telemetry.NewRegistry(build())
-	publish(registry, p.data.keys)
-	gate, err := p.gateOptions(registry)
+	p.registry = telemetry.NewRegistry(build())
+	publish(p.registry, p.data.keys)
+	gate, err := p.gateOptions()
 	if err != nil {
 		return nil, err
 	}
 	p.health = telemetry.Health{{Name: "authz", Status: p.state.Status}, {Name: "store", Status: p.storeStatus}}
-	if err := p.listen(ctx, registry); err != nil {
+	if err := p.listen(ctx); err != nil {
 		return nil, err
 	}
 	p.service = extauthz.NewService(gate)
@@ -104,9 +110,9 @@ func newPostern(ctx context.Context, s settings, log *slog.Logger) (_ *postern, 
 }
 
 // gateOptions make what answers Envoy, now with the keys.
-func (p *postern) gateOptions(registry prometheus.Registerer) (extauthz.ServiceOptions, error) {
+func (p *postern) gateOptions() (extauthz.ServiceOptions, error) {
 	o := p.gate
-	o.Keys, o.Registerer = p.data.keys, registry
+	o.Keys, o.Registerer = p.data.keys, p.registry
 	authorizer, err := extauthz.New(o)
 	if err != nil {
 		return extauthz.ServiceOptions{}, err
@@ -117,10 +123,10 @@ func (p *postern) gateOptions(registry prometheus.Registerer) (extauthz.ServiceO
 }
 
 // listen opens all listeners, and logs a line for each.
-func (p *postern) listen(ctx context.Context, registry prometheus.Gatherer) error {
+func (p *postern) listen(ctx context.Context) error {
 	options := adminOptions(p.Config, p.data.keys)
 	options.Status, options.Log = p.status, p.log
-	watchers := telemetry.NewHandler(p.health, registry, p.log)
+	watchers := telemetry.NewHandler(p.health, p.registry, p.log)
 	for _, place := range p.listeners() {
 		mode := os.FileMode(0o600)
 		if place.name == "authz" {
@@ -152,12 +158,23 @@ func (p *postern) open(ctx context.Context, at place, mode os.FileMode) (net.Lis
 		return nil, err
 	}
 	p.opened = append(p.opened, l)
+	if p.inDataDir(at.at) { // root acts as its owner, who may follow as the process, or ask it
+		if err := giveAway(at.at.Text); err != nil {
+			p.log.WarnContext(ctx, "the socket is not its folder's owner's", "path", at.at.Text, "err", err)
+		}
+	}
 	where := []any{"listener", at.name, "address", l.Addr().String()}
 	if at.at.Network == "unix" {
 		where = []any{"listener", at.name, "address", absolute(at.at).String(), "mode", fmt.Sprintf("%04o", mode)}
 	}
 	p.log.InfoContext(ctx, "listening", where...)
 	return l, nil
+}
+
+// inDataDir reports whether a is a socket in the data folder.
+func (p *postern) inDataDir(a config.Address) bool {
+	folder, err := filepath.Abs(p.DataDir)
+	return err == nil && a.Network == "unix" && filepath.Dir(absolute(a).Text) == folder
 }
 
 // run serves until ctx ends, or until something that serves fails.

@@ -19,7 +19,7 @@ type tenantsCmd struct {
 
 type tenantsCreateCmd struct {
 	located
-	ID                string   `name:"id" placeholder:"ID" help:"Id: 1 to 64 letters, digits, - and _; a UUID in profile mlm. Default: made."`
+	ID                given    `name:"id" placeholder:"ID" help:"Id: 1 to 64 letters, digits, - and _; a UUID in profile mlm. Default: made."`
 	Name              string   `placeholder:"NAME" help:"Name. In profile mlm it is needed, unique, and stands for the id everywhere."`
 	Kind              string   `enum:"account,organization" default:"account" placeholder:"KIND" help:"What it is: account or organization. Default: account."`
 	Tier              string   `hidden:"" placeholder:"TIER"`
@@ -39,7 +39,7 @@ func (t *tenantsCreateCmd) Run(ctx context.Context, out *output) error {
 		return errUnbuiltLimits("--tier")
 	}
 	return t.withData(ctx, out, writing, func(c *admin.Client) error {
-		tenant, err := c.CreateTenant(ctx, admin.TenantRequest{ID: t.ID, Name: t.Name, Kind: t.Kind, DefaultPermissions: t.DefaultPermission})
+		tenant, err := c.CreateTenant(ctx, admin.TenantRequest{ID: string(t.ID), Name: t.Name, Kind: t.Kind, DefaultPermissions: t.DefaultPermission})
 		if err != nil {
 			return missing(err, map[string]string{"name": t.Name})
 		}

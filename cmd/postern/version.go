@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"runtime"
@@ -47,6 +48,9 @@ Example:
 
 // Run prints the schema.
 func (*schemaCmd) Run(out *output) error {
+	if out.given == formatYAML {
+		return out.data(json.RawMessage(config.Schema()), nil)
+	}
 	_, err := fmt.Fprintf(out.stdout, "%s\n", config.Schema())
 	return unwritten(err)
 }

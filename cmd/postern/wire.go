@@ -255,6 +255,13 @@ func publish(r prometheus.Registerer, keys *keystore.Store) {
 	)
 }
 
+// publishLog adds to the metrics what the log has lost.
+func publishLog(r prometheus.Registerer, w *telemetry.Writer) {
+	r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "postern_log_lines_lost_total", Help: "Lines of the log that were lost because nobody read them in time.",
+	}, func() float64 { return float64(w.Lost()) }))
+}
+
 // build says which Postern this is.
 func build() telemetry.Build {
 	b := telemetry.Build{Version: "devel"}
