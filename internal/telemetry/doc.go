@@ -7,8 +7,9 @@
 //     REDACTED. Types that hold a secret print REDACTED themselves, whatever the key.
 //  2. A line of the log is one line. What a client sent cannot end it, begin another or steer a terminal: all that is not
 //     printable is escaped, in both formats.
-//  3. Metrics live in a registry that is passed on; there is none beside it. Labels come from closed sets.
-//  4. Readiness is false only where checks cannot be answered. What an unauthenticated caller reads of it is fixed text:
+//  3. Whoever logs waits no longer for the reader of the log than a [Writer] has patience.
+//  4. Metrics live in a registry that is passed on; there is none beside it. Labels come from closed sets.
+//  5. Readiness is false only where checks cannot be answered. What an unauthenticated caller reads of it is fixed text:
 //     the error behind it goes to the log.
 //
 // # Not here
@@ -19,7 +20,8 @@
 //
 // # Use
 //
-//	log := telemetry.NewLogger(telemetry.Options{Writer: os.Stderr, Level: slog.LevelInfo, Format: telemetry.JSON})
+//	stderr := telemetry.NewWriter(os.Stderr) // to be closed
+//	log := telemetry.NewLogger(telemetry.Options{Writer: stderr, Level: slog.LevelInfo, Format: telemetry.JSON})
 //	registry := telemetry.NewRegistry(telemetry.Build{Version: "v1.0.0", Revision: "0123abc"})
 //	var authz telemetry.State // not ready until Set
 //	handler := telemetry.NewHandler(telemetry.Health{{Name: "authz", Status: authz.Status}}, registry, log)

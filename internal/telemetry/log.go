@@ -26,7 +26,7 @@ const (
 
 // Options are the choices of a log. Writer must be set.
 type Options struct {
-	Writer io.Writer    // gets each line in one Write
+	Writer io.Writer    // gets each line in one Write, while others that log wait: a [Writer] where those are checks
 	Level  slog.Leveler // the least that is logged. Nil: slog.LevelInfo
 	Format Format       // empty: JSON
 }
