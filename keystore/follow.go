@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -25,6 +26,14 @@ func (s *Store) follow() error {
 		return err
 	}
 	s.down.Store(nil)
+	return nil
+}
+
+// followWithin is follow on another goroutine, for those who have less time than the publication of an import may take.
+func (s *Store) followWithin(ctx context.Context) error {
+	if _, err := s.reads.do(ctx, flight{}, func() (*Cached, error) { return nil, s.follow() }); err != nil {
+		return fmt.Errorf("%w: index of keys: %w", ErrUnavailable, err)
+	}
 	return nil
 }
 

@@ -143,9 +143,8 @@ func (s *Store) lookupSlowly(ctx context.Context, text string, p *Prepare, now t
 			return f.match(c), nil
 		}
 		if c.version > f.version {
-			// On another goroutine, as whoever publishes an import has the index for longer than a check has time.
-			if _, err := s.reads.do(ctx, flight{}, func() (*Cached, error) { return nil, s.follow() }); err != nil {
-				return Match{}, fmt.Errorf("%w: index of key %d: %w", ErrUnavailable, f.key, err)
+			if err := s.followWithin(ctx); err != nil {
+				return Match{}, err
 			}
 		}
 	}

@@ -138,8 +138,14 @@ func TestLookupDoesNotWaitForTheIndex(t *testing.T) {
 	if _, err := s.Lookup(ctx, printed, nil, noon); !errors.Is(err, keystore.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("while the index is held: %v", err)
 	}
+	s.FallBehind(errors.New("once"))
+	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := s.Check(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Check while the index is held: %v", err)
+	}
 	if !late.Stop() {
-		t.Error("it was answered when the index was free again")
+		t.Error("they were answered when the index was free again")
 	}
 	release()
 	if err := <-disabled; err != nil {

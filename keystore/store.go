@@ -220,7 +220,7 @@ func (s *Store) Check(ctx context.Context) error {
 		return err
 	}
 	if !s.readOnly && s.down.Load() != nil {
-		return s.follow()
+		return s.followWithin(ctx)
 	}
 	_, err := s.db.Revision()
 	return err
