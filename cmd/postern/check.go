@@ -15,6 +15,13 @@ type checkCmd struct {
 	Config checkConfigCmd `cmd:"" help:"Validate the configuration file and say what would be served."`
 }
 
+// Help is the detail of the noun's help.
+func (*checkCmd) Help() string {
+	return `Example:
+
+    postern check config postern.yaml`
+}
+
 type checkConfigCmd struct {
 	located
 	File  string `arg:"" optional:"" help:"Configuration file; like --config."`

@@ -22,6 +22,13 @@ type keysCmd struct {
 	Import  keysImportCmd  `cmd:"" help:"Take over keys of another system by their hashes."`
 }
 
+// Help is the detail of the noun's help.
+func (*keysCmd) Help() string {
+	return `Example:
+
+    postern keys create --tenant acme --name first`
+}
+
 type keysCreateCmd struct {
 	located
 	Tenant      given          `placeholder:"T" help:"Owner: id, or name where names are unique. May be left out in profile default, which has the tenant default."`

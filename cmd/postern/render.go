@@ -13,6 +13,13 @@ type renderCmd struct {
 	Envoy renderEnvoyCmd `cmd:"" help:"Print a complete Envoy bootstrap for this configuration."`
 }
 
+// Help is the detail of the noun's help.
+func (*renderCmd) Help() string {
+	return `Example:
+
+    postern render envoy --listen 127.0.0.1:10000 --upstream 127.0.0.1:8080`
+}
+
 type renderEnvoyCmd struct {
 	located
 	Listen       string   `required:"" placeholder:"IP:PORT" help:"Where clients call Envoy."`

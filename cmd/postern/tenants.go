@@ -17,6 +17,13 @@ type tenantsCmd struct {
 	Resume  tenantsResumeCmd  `cmd:"" help:"End a suspension."`
 }
 
+// Help is the detail of the noun's help.
+func (*tenantsCmd) Help() string {
+	return `Example:
+
+    postern tenants create --id acme`
+}
+
 type tenantsCreateCmd struct {
 	located
 	ID                given    `name:"id" placeholder:"ID" help:"Id: 1 to 64 letters, digits, - and _; a UUID in profile mlm. Default: made."`

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"runtime"
 
@@ -51,6 +50,6 @@ func (*schemaCmd) Run(out *output) error {
 	if out.given == formatYAML {
 		return out.data(json.RawMessage(config.Schema()), nil)
 	}
-	_, err := fmt.Fprintf(out.stdout, "%s\n", config.Schema())
+	_, err := out.stdout.Write(config.Schema())
 	return unwritten(err)
 }
