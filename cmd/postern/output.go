@@ -148,7 +148,7 @@ func writeYAML(w io.Writer, v any) error {
 		return err
 	}
 	var document yaml.Node
-	if err := yaml.Unmarshal(text, &document); err != nil {
+	if err := yaml.Unmarshal(escaped(text), &document); err != nil {
 		return err
 	}
 	plain(&document)
@@ -160,9 +160,28 @@ func writeYAML(w io.Writer, v any) error {
 	return err
 }
 
+// notInYAML reports whether a text of JSON may hold r as it is, and one of YAML not: there it is a line break, or nothing.
+func notInYAML(r rune) bool { return r >= 0x7f && r <= 0x9f || r == 0xfeff }
+
+// escaped is JSON with no rune that a text of YAML cannot hold.
+func escaped(text []byte) []byte {
+	if !bytes.ContainsFunc(text, notInYAML) {
+		return text
+	}
+	var b bytes.Buffer
+	for _, r := range string(text) {
+		if notInYAML(r) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.Bytes()
+}
+
 // plain takes the style of JSON off a tree: brackets, and quotes that are not needed.
 func plain(n *yaml.Node) {
-	if len(n.Content) > 0 || n.Kind == yaml.ScalarNode {
+	if len(n.Content) > 0 || n.Kind == yaml.ScalarNode && !strings.ContainsFunc(n.Value, notInYAML) {
 		n.Style = 0
 	}
 	for _, child := range n.Content {
