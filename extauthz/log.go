@@ -13,7 +13,8 @@ import (
 // DecisionLog says which decisions are logged. "" is [LogDenied].
 type DecisionLog string
 
-// Which decisions are logged. Faults of ours are in any case, though not each of them: one a second of each reason.
+// Which decisions are logged. Faults of ours are in any case, though where only some or no decisions are, not each of them:
+// one a second of each reason.
 const (
 	LogNone    DecisionLog = "none"
 	LogDenied  DecisionLog = "denied"

@@ -30,9 +30,10 @@ type memory struct {
 }
 
 func newMemory(size int64) (memory, error) {
-	const usual = 512 // bytes of an entry; the number of counters is ten times that of entries, as ristretto advises
+	const usual = 512          // bytes of an entry; the number of counters is ten times that of entries, as ristretto advises
+	const counters = 100 << 20 // at most: for ten million keys, whatever the size
 	c, err := ristretto.NewCache(&ristretto.Config[uint64, *Cached]{
-		NumCounters: max(1000, 10*size/usual), MaxCost: size, BufferItems: 64,
+		NumCounters: min(max(1000, 10*size/usual), counters), MaxCost: size, BufferItems: 64,
 	})
 	if err != nil {
 		return memory{}, fmt.Errorf("making a cache of %d bytes: %w", size, err)

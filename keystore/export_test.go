@@ -129,3 +129,6 @@ func (s *Store) AddSlowSecret(id, hash, start string) error {
 		return s.update(tx, &r, r.CreatedAt)
 	})
 }
+
+// Undone tells the Store how a write transaction failed.
+func (s *Store) Undone(err error) error { return s.undone(err) }

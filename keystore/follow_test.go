@@ -81,3 +81,21 @@ func TestAnIndexBehindTheFileRefusesEverything(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// R-KEY-4: a change of which nobody knows whether it was made may be a revocation. Another failure was not made, and harms nothing.
+func TestAnUndecidedChangeRefusesEverything(t *testing.T) {
+	s := open(t, options(database(t)))
+	_, printed := create(t, s)
+	if err := s.Undone(store.ErrFull); !errors.Is(err, store.ErrFull) {
+		t.Error(err)
+	}
+	if _, err := s.Lookup(t.Context(), printed, nil, noon); err != nil {
+		t.Error(err)
+	}
+	if err := s.Undone(store.ErrUndecided); !errors.Is(err, store.ErrUndecided) {
+		t.Error(err)
+	}
+	if m, err := s.Lookup(t.Context(), printed, nil, noon); !errors.Is(err, keystore.ErrUnavailable) || m != (keystore.Match{}) {
+		t.Errorf("%v, %v", m, err)
+	}
+}

@@ -17,7 +17,10 @@ func newHashers(pepper []byte) *hashers {
 
 func (p *hashers) get() *hasher { return p.pool.Get().(*hasher) }
 
-func (p *hashers) put(h *hasher) { p.pool.Put(h) }
+func (p *hashers) put(h *hasher) {
+	clear(h.text[:])
+	p.pool.Put(h)
+}
 
 // hasher turns printed keys into what is stored of them. It is used by one goroutine at a time.
 type hasher struct {

@@ -20,13 +20,23 @@ func (s *Store) change(ctx context.Context, fn func(*store.Tx) error) error {
 		return err
 	}
 	if _, err := s.db.Batch(fn); err != nil {
-		return err
+		return s.undone(err)
 	}
 	// Also after a change that changed nothing: another one, not yet in force, may have made it so.
 	if err := s.follow(); err != nil {
 		return fmt.Errorf("the change is stored, but not in force: %w", err)
 	}
 	return nil
+}
+
+// undone is the error of a change that was not made. Where it may have been made, as only the next start will show, nothing
+// is looked up any more: it may have been a revocation.
+func (s *Store) undone(err error) error {
+	if errors.Is(err, store.ErrUndecided) {
+		down := fmt.Errorf("%w: %w", ErrUnavailable, err)
+		s.down.Store(&down)
+	}
+	return err
 }
 
 // mintAttempts is how often an id is drawn that is taken. With 62¹² of them the second time never comes.
