@@ -66,7 +66,7 @@ func makePepper(path string) (err error) {
 	var random [32]byte
 	_, _ = rand.Read(random[:]) // never fails
 	_, err = hex.NewEncoder(f).Write(random[:])
-	if err := errors.Join(err, giveAway(f.Name()), f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(err, giveAway(f), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -75,17 +75,26 @@ func makePepper(path string) (err error) {
 	return syncFolder(filepath.Dir(path))
 }
 
-// giveAway makes the file at path its folder's owner's, for whom root acts.
-func giveAway(path string) error {
-	info, err := os.Stat(filepath.Dir(path))
-	if err != nil || os.Geteuid() != 0 {
+// giveAway makes an open file its folder's owner's, for whom root acts.
+func giveAway(f *os.File) error {
+	uid, gid, err := actingFor(filepath.Dir(f.Name()))
+	if err != nil || uid < 0 {
 		return err
+	}
+	return f.Chown(uid, gid)
+}
+
+// actingFor is the owner of a folder, for whom root acts. The uid is -1 where this process is not root's.
+func actingFor(folder string) (uid, gid int, err error) {
+	info, err := os.Stat(folder)
+	if err != nil || os.Geteuid() != 0 {
+		return -1, -1, err
 	}
 	owner, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return nil
+		return -1, -1, nil
 	}
-	return os.Lchown(path, int(owner.Uid), int(owner.Gid))
+	return int(owner.Uid), int(owner.Gid), nil
 }
 
 // syncFolder makes a new name in a folder durable.

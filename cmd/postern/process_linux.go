@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -95,4 +96,26 @@ func peer(c *net.UnixConn) (pid int32, err error) {
 		return 0, err
 	}
 	return credentials.Pid, nil
+}
+
+// giveAwaySocket makes the socket at path its folder's owner's, for whom root acts. That owner can put something else in its
+// place at any moment, so what is looked at and what is given away is one descriptor, never the path again.
+func giveAwaySocket(path string) error {
+	uid, gid, err := actingFor(filepath.Dir(path))
+	if err != nil || uid < 0 {
+		return err
+	}
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	var s unix.Stat_t
+	err = unix.Fstat(fd, &s)
+	if err == nil && (s.Mode&unix.S_IFMT != unix.S_IFSOCK || s.Nlink != 1) {
+		err = errors.New("it is no longer the socket that was made")
+	}
+	if err == nil {
+		err = unix.Fchownat(fd, "", uid, gid, unix.AT_EMPTY_PATH)
+	}
+	return errors.Join(err, unix.Close(fd))
 }

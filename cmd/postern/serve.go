@@ -159,7 +159,7 @@ func (p *postern) open(ctx context.Context, at place, mode os.FileMode) (net.Lis
 	}
 	p.opened = append(p.opened, l)
 	if p.inDataDir(at.at) { // root acts as its owner, who may follow as the process, or ask it
-		if err := giveAway(at.at.Text); err != nil {
+		if err := giveAwaySocket(at.at.Text); err != nil {
 			p.log.WarnContext(ctx, "the socket is not its folder's owner's", "path", at.at.Text, "err", err)
 		}
 	}
