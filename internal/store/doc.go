@@ -18,7 +18,8 @@
 //   - An index never answers alone: the record that it names is read, and must itself claim the index's key.
 //   - Records, their index entries, the feed and the revision change in one commit or not at all. After an error nothing of the
 //     transaction is visible; the one exception, a commit that failed at its very last write, closes the database to everybody ([ErrUndecided]).
-//   - The file is not trusted. Its pages are walked before bbolt sees them, and each must be what it says and have one owner; while it is open, each
+//   - The file is not trusted. Its pages are walked before bbolt sees them, and each must be what it says and have one owner; both meta pages must be
+//     whole, as the older one is the state before the last commit; the tables must be those that it was left with. While it is open, each
 //     transaction looks whether its meta pages are still those of our last commit, and each write whether the file has kept its name and its size.
 //   - No fault of the file ends the process. It is read through a memory map, where a truncated file is a SIGBUS: every step of a
 //     transaction runs under debug.SetPanicOnFault, and page faults and assertions of bbolt become ErrCorrupt.

@@ -112,7 +112,7 @@ func (tx *Tx) record() (revision uint64, err error) {
 		}
 		s.revision++
 		revision = s.revision
-		b, err := bt.CreateBucketIfNotExists([]byte(feedBucket))
+		b, err := makeBucket(bt, []byte(feedBucket))
 		if err != nil {
 			return err
 		}

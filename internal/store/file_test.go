@@ -154,26 +154,56 @@ func TestAFileThatIsNotWholeAndOursIsRefused(t *testing.T) {
 	}
 }
 
-// A commit writes one of the two meta pages; when a crash tears it, the other one is the state before.
-func TestATornMetaPageIsTheCommitBefore(t *testing.T) {
+// R-STORE-2: the older meta page does not stand in for the newer one, which may have held a revocation.
+func TestADamagedMetaPageIsNotTheCommitBefore(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
 	db := openDB(t, store.Options{Path: path})
 	put(t, db, "a")
-	before := readFile(t, path)
 	put(t, db, "b")
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	after := readFile(t, path)
-	newest := 0
-	if string(before[4096:8192]) != string(after[4096:8192]) {
-		newest = 1
+	good := readFile(t, path)
+	for page := range 2 {
+		bad := append([]byte(nil), good...)
+		bad[page*4096+70] ^= 1
+		writeFile(t, path, bad)
+		_, err := store.Open(store.Options{Path: path})
+		wantErr(t, fmt.Sprintf("Open with meta page %d damaged", page), err, store.ErrCorrupt)
 	}
-	copy(after[newest*4096+40:], make([]byte, 20))
-	writeFile(t, path, after)
-	if diff := cmp.Diff([]string{"a"}, keysOf(t, openDB(t, store.Options{Path: path}))); diff != "" {
+	writeFile(t, path, good)
+	if diff := cmp.Diff([]string{"a", "b"}, keysOf(t, openDB(t, store.Options{Path: path}))); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// R-STORE-2: a table whose name was flipped is damage, not an empty table.
+func TestATableThatIsNotItself(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	db := openDB(t, store.Options{Path: path})
+	put(t, db, "a")
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	good := readFile(t, path)
+	for name, harm := range map[string]func(*bbolt.Tx) error{
+		"one more":    func(tx *bbolt.Tx) error { _, err := tx.CreateBucket([]byte("more")); return err },
+		"one less":    func(tx *bbolt.Tx) error { k, _ := tx.Cursor().Last(); return tx.DeleteBucket(k) },
+		"list gone":   func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Delete([]byte("buckets")) },
+		"meta's less": func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("meta")) },
+	} {
+		writeFile(t, path, good)
+		bolt, err := bbolt.Open(path, 0o600, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(bolt.Update(harm), bolt.Close()); err != nil {
+			t.Fatal(err)
+		}
+		_, err = store.Open(store.Options{Path: path})
+		wantErr(t, "Open with "+name, err, store.ErrCorrupt)
 	}
 }
 

@@ -83,7 +83,7 @@ func (i *index[R]) admit(bt *bbolt.Tx, key []byte, keys [][]byte) error {
 }
 
 func (i *index[R]) replace(bt *bbolt.Tx, key []byte, was, is [][]byte) error {
-	b, err := bt.CreateBucketIfNotExists(i.bucket)
+	b, err := makeBucket(bt, i.bucket)
 	if err != nil {
 		return err
 	}

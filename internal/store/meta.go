@@ -63,6 +63,7 @@ func format(bt *bbolt.Tx) error {
 	return errors.Join(
 		putMeta(bt, formatKey, binary.LittleEndian.AppendUint32(nil, formatVersion)),
 		putState(bt, state{}),
+		listBuckets(bt),
 	)
 }
 
@@ -80,7 +81,7 @@ func checkFormat(tx *Tx) error {
 			return fmt.Errorf("%w: its format is %d, and this Postern knows %d", ErrCorrupt, v, formatVersion)
 		}
 		_, err = getState(bt)
-		return err
+		return errors.Join(err, checkBuckets(bt))
 	})
 }
 

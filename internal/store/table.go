@@ -130,7 +130,7 @@ func (t *Table[R]) Put(tx *Tx, key []byte, r R) error {
 		return fmt.Errorf("table %q: a key has 1 to %d bytes, not %d", t.schema.Name, maxKey, len(key))
 	}
 	err := tx.write(func(bt *bbolt.Tx) error {
-		b, err := bt.CreateBucketIfNotExists(t.bucket)
+		b, err := makeBucket(bt, t.bucket)
 		if err != nil {
 			return err
 		}
@@ -196,7 +196,7 @@ func (t *Table[R]) note(tx *Tx, key []byte, deleted bool) {
 // NextSequence returns 1, 2, 3 … for the table. A number that was returned in a transaction that committed never comes again.
 func (t *Table[R]) NextSequence(tx *Tx) (n uint64, err error) {
 	err = tx.write(func(bt *bbolt.Tx) error {
-		b, err := bt.CreateBucketIfNotExists(t.bucket)
+		b, err := makeBucket(bt, t.bucket)
 		if err != nil {
 			return err
 		}

@@ -59,7 +59,7 @@ func examine(f *os.File) (m meta, err error) {
 			err = corrupt(p)
 		}
 	}()
-	if m, err = newestMeta(file); err != nil {
+	if m, err = newestMeta(file, 2); err != nil {
 		return meta{}, err
 	}
 	if m.pages > uint64(size)/pageSize {
@@ -105,7 +105,7 @@ type meta struct {
 	commit   uint64 // its number
 }
 
-// look is newestMeta for a file that may have been truncated.
+// look is newestMeta for a file that may have been truncated, and of which a commit may be writing a meta page.
 func look(file []byte) (m meta, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -113,14 +113,14 @@ func look(file []byte) (m meta, err error) {
 			err = corrupt(p)
 		}
 	}()
-	return newestMeta(file)
+	return newestMeta(file, 1)
 }
 
-// newestMeta returns what the newer of the meta pages that are whole says. One that a crash tore while it was written has the wrong sum and is as good as
-// none. One that does not even begin as all do was overwritten by something else, and may have held the last commit, a revocation say: then the other
-// one must not count.
-func newestMeta(file []byte) (newest meta, err error) {
-	found := false
+// newestMeta returns what the newer of the meta pages says, of which at least so many must be whole.
+//
+// In a file at rest both are: what a commit changes there fills one sector of a disk, which is written whole or not at all. One that is not was
+// damaged afterwards, and may have held the last commit, a revocation say; the other one must not count then.
+func newestMeta(file []byte, whole int) (newest meta, err error) {
 	e := binary.NativeEndian
 	for i := range 2 {
 		b := file[i*pageSize+pageHead:]
@@ -132,16 +132,17 @@ func newestMeta(file []byte) (newest meta, err error) {
 		if e.Uint64(b[56:]) != sum.Sum64() {
 			continue
 		}
+		whole--
 		m := meta{root: e.Uint64(b[16:]), freelist: e.Uint64(b[32:]), pages: e.Uint64(b[40:]), commit: e.Uint64(b[48:])}
 		if e.Uint32(b[8:]) != pageSize || m.freelist == noFreelist {
 			return meta{}, fmt.Errorf("%w: a bbolt file, but not one of Postern", ErrCorrupt)
 		}
-		if !found || m.commit > newest.commit {
-			newest, found = m, true
+		if m.commit >= newest.commit {
+			newest = m
 		}
 	}
-	if !found {
-		return meta{}, fmt.Errorf("%w: both its meta pages are damaged", ErrCorrupt)
+	if whole > 0 {
+		return meta{}, fmt.Errorf("%w: a meta page is damaged", ErrCorrupt)
 	}
 	return newest, nil
 }
