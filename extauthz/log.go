@@ -112,7 +112,7 @@ func (l *lull) over(now time.Time) bool {
 	return now.UnixNano()-last >= int64(time.Second) && l.last.CompareAndSwap(last, now.UnixNano())
 }
 
-// The most bytes that the log shows of a text, of one segment of a path, and of a request id: fewer than a printed key has.
+// The most bytes that the log shows of a text, of one segment of a path, and of a request id or a label of a host: fewer than a printed key has.
 const (
 	maxShown   = 256
 	maxSegment = 40
@@ -134,8 +134,16 @@ func shownID(id string) string {
 	return shown(id)
 }
 
-// shownHost is shown without a user before the host.
-func shownHost(host string) string { return shown(host[strings.LastIndexByte(host, '@')+1:]) }
+// shownHost is shown without a user before the host, and without labels that are so long that they may be a credential.
+func shownHost(host string) string {
+	labels := strings.Split(host[strings.LastIndexByte(host, '@')+1:], ".")
+	for i, label := range labels {
+		if len(label) > maxID {
+			labels[i] = "REDACTED"
+		}
+	}
+	return shown(strings.Join(labels, "."))
+}
 
 // shownPath is shown without query and fragment, and without segments that may be a credential in the wrong place: long
 // ones, of which no part is shown either, and those with a part of a query or of a user in them.

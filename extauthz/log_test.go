@@ -127,7 +127,7 @@ func TestSecretsAreNotLogged(t *testing.T) {
 		"http://user:" + canary + "@host/a", "?" + canary, "/" + strings.Repeat("a/", 200) + canary,
 		"/" + strings.Repeat("a/", 115) + key, "/" + strings.Repeat("a/", 120) + key + "/a", "/" + strings.Repeat("a/", 127) + key,
 	} {
-		for _, authority := range []string{"api.example.com", "user:" + canary + "@api.example.com"} {
+		for _, authority := range []string{"api.example.com", "user:" + canary + "@api.example.com", "api." + key + ".test:443"} {
 			message := extauthz.Sample(t, extauthz.ShapeList, key,
 				extauthz.Header{Name: ":path", Value: path}, extauthz.Header{Name: "referer", Value: "https://a/?" + canary},
 				extauthz.Header{Name: "x-api-key", Value: canary}, extauthz.Header{Name: "x-request-id", Value: key})
@@ -147,8 +147,8 @@ func TestSecretsAreNotLogged(t *testing.T) {
 			}
 		}
 	}
-	if len(s.lines(t)) != 24 {
-		t.Errorf("%d lines, want 24", len(s.lines(t)))
+	if len(s.lines(t)) != 36 {
+		t.Errorf("%d lines, want 36", len(s.lines(t)))
 	}
 }
 
