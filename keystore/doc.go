@@ -26,7 +26,7 @@
 // HMAC-SHA-256(pepper, that), found by hash.
 //
 // Rules for what callers give are the same in every profile: a permission is resource:action, each half
-// ^[A-Za-z0-9_.-]{1,64}$, at most 64 of them and 2,048 bytes joined by commas; a name has up to 32 printable characters, a
+// ^[A-Za-z0-9_.-]{1,64}$, at most 64 of them and 2,048 bytes joined by commas; a name has up to 128 printable characters, a
 // description up to 255; metadata is one JSON object of up to 4 KiB; address ranges are written without host bits.
 // Times are kept to the millisecond.
 //

@@ -15,7 +15,7 @@ import (
 // What a key or tenant may hold. What is written here always fits into a header value (R-RESP-3) where it is put into one.
 const (
 	maxIDLength          = 64
-	maxNameLength        = 32  // of a key, in characters
+	maxNameLength        = 128 // of a key, in characters
 	maxTenantNameLength  = 128 // in characters
 	maxDescriptionLength = 255 // in characters
 	maxStartLength       = 38  // the longest prefix, and half an id
@@ -32,7 +32,7 @@ const (
 type KeySpec struct {
 	Tenant      string          // id or, where names are unique, name
 	Environment string          // may be empty where there is one
-	Name        string          // up to 32 printable characters
+	Name        string          // up to 128 printable characters
 	Description string          // up to 255 printable characters
 	Permissions []string        // in any order; nil: the tenant's default permissions
 	OnBehalfOf  Delegation      // empty: any

@@ -32,7 +32,7 @@ func TestCreateRefuses(t *testing.T) {
 		"an unknown tenant":             {"tenant", func(k *keystore.KeySpec) { k.Tenant = "nobody" }},
 		"no environment of two":         {"environment", func(k *keystore.KeySpec) { k.Environment = "" }},
 		"an unknown environment":        {"environment", func(k *keystore.KeySpec) { k.Environment = "live" }},
-		"a name of 33 characters":       {"name", func(k *keystore.KeySpec) { k.Name = strings.Repeat("é", 33) }},
+		"a name of 129 characters":      {"name", func(k *keystore.KeySpec) { k.Name = strings.Repeat("é", 129) }},
 		"a name with a newline":         {"name", func(k *keystore.KeySpec) { k.Name = "a\nb" }},
 		"a name that is not UTF-8":      {"name", func(k *keystore.KeySpec) { k.Name = "a\xff" }},
 		"a line separator":              {"description", func(k *keystore.KeySpec) { k.Description = "a\u2028b" }},

@@ -8,9 +8,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"runtime/metrics"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,7 +28,7 @@ type serveCmd struct{ located }
 
 // Help is the detail of the command's help.
 func (*serveCmd) Help() string {
-	return `Makes the data folder at its first start. Logs a line for each listener, then "ready". SIGTERM: not serving, a delay for callers to notice (shutdown.delay), then the checks in flight (at most shutdown.deadline), then exit 0. A second signal ends it at once.
+	return `Makes the data folder at its first start. Logs a line for each listener, then "ready". SIGTERM: not serving, a delay for callers to notice (shutdown.delay), then the checks in flight (at most shutdown.deadline), then exit 0. A second signal ends it at once. SIGHUP is logged and changes nothing yet.
 
 Example:
 
@@ -193,6 +195,10 @@ func (p *postern) run(ctx context.Context) error {
 	}
 	group.Go(func() error { return p.data.keys.Run(background) })
 	group.Go(func() error {
+		hangups(background, p.log)
+		return nil
+	})
+	group.Go(func() error {
 		<-serving.Done()
 		defer finish()
 		p.drain(ctx)
@@ -202,6 +208,21 @@ func (p *postern) run(ctx context.Context) error {
 	p.service.Ready()
 	p.log.InfoContext(ctx, "ready", "pid", os.Getpid(), "version", build().Version, "profile", string(p.Profile))
 	return group.Wait()
+}
+
+// hangups logs each SIGHUP until ctx ends, and does nothing else: whoever sends one wants the file read again, not the gate closed.
+func hangups(ctx context.Context, log *slog.Logger) {
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGHUP)
+	defer signal.Stop(asked)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-asked:
+			log.WarnContext(ctx, "reload is not built yet: restart to read the file again")
+		}
+	}
 }
 
 // drain stops serving: it says so, gives callers time to notice unless something failed, and lets end what has begun.
