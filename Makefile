@@ -15,8 +15,8 @@ build: ## Build bin/postern
 	CGO_ENABLED=0 go build $(GOFLAGS) -o bin/postern ./cmd/postern
 
 .PHONY: demo
-demo: build ## One denied and one allowed request through a real Envoy
-	@.ci/tools envoy
+demo: ## One denied and one allowed request through a real Envoy
+	@.ci/tools envoy & fetch=$$!; $(MAKE) --no-print-directory build && wait $$fetch
 	@PATH="$(CURDIR)/bin:$$PATH:$(TOOLS)" examples/quickstart/demo
 
 .PHONY: test
