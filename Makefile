@@ -1,7 +1,7 @@
 # Postern's whole workshop. `make` alone explains the targets.
 
 TOOLS   := $(CURDIR)/.tools
-GOFLAGS ?= -trimpath
+BUILD   := -trimpath
 FUZZ    ?= 10s
 
 .DEFAULT_GOAL := help
@@ -12,7 +12,7 @@ help: ## Explain the targets
 
 .PHONY: build
 build: ## Build bin/postern
-	CGO_ENABLED=0 go build $(GOFLAGS) -o bin/postern ./cmd/postern
+	CGO_ENABLED=0 go build $(BUILD) -o bin/postern ./cmd/postern
 
 .PHONY: demo
 demo: ## One denied and one allowed request through a real Envoy
