@@ -9,7 +9,7 @@ import (
 
 // R-STORE-1: what root makes in somebody's folder becomes theirs; what they put in its place does not.
 func TestASocketIsGivenToTheOwnerOfItsFolder(t *testing.T) {
-	if os.Geteuid() != 0 {
+	if os.Geteuid() != 0 && os.Getenv("CI") == "" {
 		t.Skip("NOT TESTED: only root can give files away")
 	}
 	const nobody = 65534
