@@ -25,9 +25,13 @@ func (s *Store) Seed(n, k int, spec KeySpec, now time.Time) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	e, err := s.environment(key.Environment)
+	if err != nil {
+		return nil, err
+	}
 	minted := make([]Credential, n)
 	for i := range minted {
-		if minted[i], err = mint(s.prefix(key.Environment), s.random); err != nil {
+		if minted[i], err = mint(e.KeyPrefix, s.random); err != nil {
 			return nil, err
 		}
 	}

@@ -89,12 +89,15 @@ func (s *Store) owner(tx *store.Tx, ref string) (tenantRecord, error) {
 
 // insertMinted gives r a number, an id and a first secret that nobody has, and inserts it.
 func (s *Store) insertMinted(tx *store.Tx, r *record, now time.Time) (Credential, error) {
-	var err error
+	e, err := s.environment(r.Environment) // again: it may be gone since it was named
+	if err != nil {
+		return Credential{}, err
+	}
 	if r.number, err = next(tx, s.keys); err != nil {
 		return Credential{}, err
 	}
 	for range mintAttempts {
-		c, err := mint(s.prefix(r.Environment), s.random)
+		c, err := mint(e.KeyPrefix, s.random)
 		if err != nil {
 			return Credential{}, err
 		}

@@ -57,10 +57,11 @@ func (s *Store) key(spec *KeySpec, now time.Time) (Key, error) {
 	if k.OnBehalfOf == "" {
 		k.OnBehalfOf = DelegationAny
 	}
-	var err error
-	if k.Environment, err = s.environment(spec.Environment); err != nil {
+	e, err := s.environment(spec.Environment)
+	if err != nil {
 		return Key{}, err
 	}
+	k.Environment = e.Name
 	if k.Permissions, err = checkPermissions("permissions", spec.Permissions); err != nil {
 		return Key{}, err
 	}
@@ -80,37 +81,6 @@ func (s *Store) key(spec *KeySpec, now time.Time) (Key, error) {
 		}
 	}
 	return k, nil
-}
-
-// environment returns name, or the only environment if none is named.
-func (s *Store) environment(name string) (string, error) {
-	if name == "" && len(s.environments) == 1 {
-		return s.environments[0].Name, nil
-	}
-	for _, e := range s.environments {
-		if e.Name == name {
-			return name, nil
-		}
-	}
-	names := make([]string, 0, len(s.environments))
-	for _, e := range s.environments {
-		names = append(names, e.Name)
-	}
-	problem := "is missing"
-	if name != "" {
-		problem = fmt.Sprintf("%q is not configured", name)
-	}
-	return "", &InvalidError{"environment", problem, "choose one of " + strings.Join(names, ", ")}
-}
-
-// prefix is what the keys of an environment begin with.
-func (s *Store) prefix(environment string) string {
-	for _, e := range s.environments {
-		if e.Name == environment {
-			return e.KeyPrefix
-		}
-	}
-	return ""
 }
 
 // checkPermissions returns them sorted and each once.

@@ -68,27 +68,11 @@ func (o *Options) log() *slog.Logger {
 	return o.Log
 }
 
-// Environment is one of those that keys belong to.
-type Environment struct {
-	Name      string // ^[A-Za-z0-9_.-]{1,64}$
-	KeyPrefix string // ^[a-zA-Z0-9_-]{1,32}$
-}
-
-func (e Environment) check() error {
-	if !isWord(e.Name) {
-		return fmt.Errorf("%q cannot be the name of an environment", e.Name)
-	}
-	if n := len(e.KeyPrefix); n < 1 || n > maxPrefixLength || !prefixCharacters().hold(e.KeyPrefix) {
-		return fmt.Errorf("%q cannot be a prefix of keys", e.KeyPrefix)
-	}
-	return nil
-}
-
 // Store answers whether keys are valid, and changes them. All methods may be called at once.
 type Store struct {
 	tables
 	db           *store.DB
-	environments []Environment
+	environments atomic.Pointer[[]Environment]
 	ids          TenantIDs
 	random       io.Reader
 	log          *slog.Logger
@@ -127,7 +111,7 @@ func Open(o Options, now time.Time) (*Store, error) {
 		return nil, fmt.Errorf("opening key store: the pepper has %d bytes, and needs %d", len(o.Pepper), minPepperLength)
 	}
 	s := &Store{
-		tables: newTables(o.TenantIDs), db: o.DB, environments: slices.Clone(o.Environments), ids: o.TenantIDs,
+		tables: newTables(o.TenantIDs), db: o.DB, ids: o.TenantIDs,
 		random: o.random(), log: o.log(), readOnly: o.ReadOnly, hashers: newHashers(slices.Clone(o.Pepper)),
 		cache: o.Cache, reads: newReads(), importing: make(chan struct{}, 1), counted: make(map[uint32]*useRecord),
 	}
@@ -138,10 +122,8 @@ func Open(o Options, now time.Time) (*Store, error) {
 }
 
 func (s *Store) open(o *Options, now time.Time) error {
-	for _, e := range s.environments {
-		if err := e.check(); err != nil {
-			return err
-		}
+	if err := s.SetEnvironments(o.Environments); err != nil {
+		return err
 	}
 	if err := s.recognize(o.Profile); err != nil {
 		return err
