@@ -139,8 +139,18 @@ func offends(root, schema map[string]any, value any) string {
 	return ""
 }
 
-// generate makes the schema from the types, their tags and their comments.
+// generate is the text of the schema.
 func generate(t *testing.T) []byte {
+	t.Helper()
+	text, err := json.MarshalIndent(reflected(t), "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(text, '\n')
+}
+
+// reflected makes the schema from the types, their tags and their comments.
+func reflected(t *testing.T) *jsonschema.Schema {
 	t.Helper()
 	r := &jsonschema.Reflector{
 		FieldNameTag:               "yaml",
@@ -168,11 +178,7 @@ func generate(t *testing.T) []byte {
 	}
 	schema := r.Reflect(&Config{})
 	schema.Title = "Postern's configuration"
-	text, err := json.MarshalIndent(schema, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return append(text, '\n')
+	return schema
 }
 
 // form is the schema of a type that the file writes in a form of its own.

@@ -29,6 +29,9 @@ type cli struct {
 	Health  healthCmd  `cmd:"" help:"Say whether Postern serves."`
 	Version versionCmd `cmd:"" help:"Say which Postern this is."`
 	Schema  schemaCmd  `cmd:"" help:"Print the JSON Schema of the configuration file."`
+
+	Completion completionCmd `cmd:"" help:"Print what a shell needs to complete commands."`
+	Complete   completeCmd   `cmd:"" hidden:"" help:"What may stand here? For shells."`
 }
 
 const description = `Postern is the sidecar that Envoy asks "may this request pass, and who is it?".

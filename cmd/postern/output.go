@@ -19,6 +19,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -39,10 +40,14 @@ const (
 	formatYAML  format = "yaml"
 )
 
+func (format) words() []string {
+	return []string{string(formatTable), string(formatJSON), string(formatYAML)}
+}
+
 // UnmarshalText takes the three formats.
 func (f *format) UnmarshalText(text []byte) error {
-	switch *f = format(text); *f {
-	case formatTable, formatJSON, formatYAML:
+	*f = format(text)
+	if slices.Contains(f.words(), string(*f)) {
 		return nil
 	}
 	return fmt.Errorf("%q is none of table, json, yaml", text)
