@@ -119,7 +119,7 @@ func TestServeSaysWhatFailed(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s := extauthz.NewService(extauthz.ServiceOptions{Authorizer: newGate(t, options(t)).Authorizer, Log: slog.New(slog.DiscardHandler)})
+	s := extauthz.NewService(extauthz.ServiceOptions{Snapshot: extauthz.Snapshot{Authorizer: newGate(t, options(t)).Authorizer}, Log: slog.New(slog.DiscardHandler)})
 	if err := s.Serve(l); err == nil || !strings.Contains(err.Error(), "serving checks on bufconn") {
 		t.Errorf("Serve on a closed listener: %v", err)
 	}

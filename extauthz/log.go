@@ -29,25 +29,22 @@ const sampleEvery = 100
 // (R-LOG-1, R-CRED-5).
 type decisionLog struct {
 	log    *slog.Logger
-	which  DecisionLog
 	seen   atomic.Uint64
 	faults [reasonCount]lull
 	panics lull
 }
 
-func newDecisionLog(log *slog.Logger, which DecisionLog) *decisionLog {
-	return &decisionLog{log: log, which: which}
-}
+func newDecisionLog(log *slog.Logger) *decisionLog { return &decisionLog{log: log} }
 
 // decided logs a decision, if it is one of those that are logged.
-func (l *decisionLog) decided(d *Decision, r *Request, now time.Time) {
-	if l.chosen(d) || d.reason.Class() == ClassUnavailable && l.faults[d.reason].over(now) {
+func (l *decisionLog) decided(which DecisionLog, d *Decision, r *Request, now time.Time) {
+	if l.chosen(which, d) || d.reason.Class() == ClassUnavailable && l.faults[d.reason].over(now) {
 		l.write(d, r)
 	}
 }
 
-func (l *decisionLog) chosen(d *Decision) bool {
-	switch l.which {
+func (l *decisionLog) chosen(which DecisionLog, d *Decision) bool {
+	switch which {
 	case LogNone:
 		return false
 	case LogSampled:

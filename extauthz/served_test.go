@@ -46,7 +46,7 @@ func serveOn(tb testing.TB, g *gate, change func(*extauthz.ServiceOptions), l ne
 ) *served {
 	tb.Helper()
 	log := &lockedBuffer{}
-	o := extauthz.ServiceOptions{Authorizer: g.Authorizer, Log: slog.New(slog.NewJSONHandler(log, nil))}
+	o := extauthz.ServiceOptions{Snapshot: extauthz.Snapshot{Authorizer: g.Authorizer}, Log: slog.New(slog.NewJSONHandler(log, nil))}
 	if change != nil {
 		change(&o)
 	}

@@ -25,18 +25,12 @@ import (
 
 // ServiceOptions are what [NewService] needs. Authorizer and Log must be set.
 type ServiceOptions struct {
-	Authorizer *Authorizer
-
-	// SharedSecret is what every caller has to send as the metadata x-postern-secret. Empty: a caller needs none.
-	SharedSecret []byte
-
-	TLS *tls.Config // of the listener; nil: plaintext
+	Snapshot // what it begins with
 
 	// MaxInFlight is how many checks may be worked on at once; one more is denied as overloaded. 0: 4096.
 	MaxInFlight int
 
-	Log       *slog.Logger
-	Decisions DecisionLog // which decisions are logged; "": [LogDenied]
+	Log *slog.Logger
 }
 
 // What the listener takes. A check has about a kilobyte; 60 KiB of headers is Envoy's own limit for what it repeats there.
@@ -61,8 +55,7 @@ const (
 // Each Check gets a CheckResponse: what goes wrong is a denial with 503. An error of the call would let the request pass
 // wherever Envoy is told to fail open.
 type Service struct {
-	authorizer  atomic.Pointer[Authorizer]
-	secret      *[sha256.Size]byte // hash of the shared secret; nil: none
+	now         atomic.Pointer[generation]
 	maxInFlight int64
 	inFlight    atomic.Int64
 	log         *decisionLog
@@ -77,12 +70,8 @@ type Service struct {
 
 // NewService returns a Service that is not ready yet. It must be drained in the end, even if it never served.
 func NewService(o ServiceOptions) *Service {
-	s := &Service{maxInFlight: int64(o.MaxInFlight), log: newDecisionLog(o.Log, o.Decisions), health: health.NewServer()}
-	s.authorizer.Store(o.Authorizer)
-	if len(o.SharedSecret) > 0 {
-		sum := sha256.Sum256(o.SharedSecret)
-		s.secret = &sum
-	}
+	s := &Service{maxInFlight: int64(o.MaxInFlight), log: newDecisionLog(o.Log), health: health.NewServer()}
+	s.now.Store(newGeneration(o.Snapshot))
 	if s.maxInFlight == 0 {
 		s.maxInFlight = defaultInFlight
 	}
@@ -90,7 +79,7 @@ func NewService(o ServiceOptions) *Service {
 
 	s.draining = make(chan struct{})
 	s.drain = sync.OnceFunc(func() { close(s.draining) })
-	s.server = grpc.NewServer(s.serverOptions(o.TLS)...)
+	s.server = grpc.NewServer(s.serverOptions()...)
 	s.server.RegisterService(&grpc.ServiceDesc{
 		ServiceName: authorizationService,
 		HandlerType: (*any)(nil),
@@ -107,7 +96,7 @@ func NewService(o ServiceOptions) *Service {
 	return s
 }
 
-func (s *Service) serverOptions(t *tls.Config) []grpc.ServerOption {
+func (s *Service) serverOptions() []grpc.ServerOption {
 	options := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2(proto.Name)}),
 		grpc.StreamInterceptor(s.stream),
@@ -121,14 +110,25 @@ func (s *Service) serverOptions(t *tls.Config) []grpc.ServerOption {
 		grpc.WaitForHandlers(true),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
 	}
-	if t != nil {
-		options = append(options, grpc.Creds(credentials.NewTLS(t)))
+	if s.now.Load().tls != nil {
+		options = append(options, grpc.Creds(credentials.NewTLS(&tls.Config{
+			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.now.Load().tls, nil },
+			MinVersion:         tls.VersionTLS12, // of every Snapshot's too
+		})))
 	}
 	return options
 }
 
-// Swap makes a decide from the next check on; those begun go on with its predecessor.
-func (s *Service) Swap(a *Authorizer) { s.authorizer.Store(a) }
+// Swap makes n count from the next check and the next connection on; those begun go on with its predecessor.
+//
+// A connection stays what its handshake made it, whatever certificates and authorities n has. Whether there is TLS at all
+// cannot change: then Swap panics.
+func (s *Service) Swap(n Snapshot) {
+	if (n.TLS == nil) != (s.now.Load().tls == nil) {
+		panic("extauthz: Swap between TLS and plaintext")
+	}
+	s.now.Store(newGeneration(n))
+}
 
 // Ready makes health checks answer SERVING, for "" and for Envoy's Authorization service. Checks are answered either way.
 func (s *Service) Ready() { s.health.Resume() }
@@ -177,23 +177,23 @@ func (s *Service) check(ctx context.Context, decode func(any) error) (mem.Buffer
 
 // answer returns the CheckResponse to message, whatever happens.
 func (s *Service) answer(ctx context.Context, message []byte, now time.Time) (response mem.Buffer) {
-	a := s.authorizer.Load()
+	g := s.now.Load()
 	room := s.rooms.Get().(*[headerRoom]Header)
 	defer func() {
 		clear(room[:])
 		s.rooms.Put(room)
 		if v := recover(); v != nil {
 			s.log.panicked(v, now)
-			response = s.reply(a, &Decision{reason: ReasonPanic}, &Request{}, now)
+			response = s.reply(g, &Decision{reason: ReasonPanic}, &Request{}, now)
 		}
 	}()
-	r, d := s.decide(ctx, a, message, room[:0], now)
-	return s.reply(a, &d, &r, now)
+	r, d := s.decide(ctx, g, message, room[:0], now)
+	return s.reply(g, &d, &r, now)
 }
 
 // decide decides, unless nobody may ask, the question cannot be read, or it comes too late or beside too many others.
-func (s *Service) decide(ctx context.Context, a *Authorizer, message []byte, room []Header, now time.Time) (Request, Decision) {
-	if !s.admits(ctx) {
+func (s *Service) decide(ctx context.Context, g *generation, message []byte, room []Header, now time.Time) (Request, Decision) {
+	if !g.admits(ctx) {
 		return Request{}, Decision{reason: ReasonCallerRefused}
 	}
 	r, err := scan(message, room)
@@ -207,12 +207,12 @@ func (s *Service) decide(ctx context.Context, a *Authorizer, message []byte, roo
 	if s.inFlight.Add(1) > s.maxInFlight {
 		return r, Decision{reason: ReasonOverloaded}
 	}
-	return r, a.Authorize(ctx, &r, now)
+	return r, g.authorizer.Authorize(ctx, &r, now)
 }
 
 // admits reports whether the caller may ask at all (R-GRPC-1).
-func (s *Service) admits(ctx context.Context) bool {
-	if s.secret == nil {
+func (g *generation) admits(ctx context.Context) bool {
+	if g.secret == nil {
 		return true
 	}
 	sent := metadata.ValueFromIncomingContext(ctx, secretMetadata)
@@ -220,15 +220,15 @@ func (s *Service) admits(ctx context.Context) bool {
 		return false
 	}
 	sum := sha256.Sum256([]byte(sent[0]))
-	return subtle.ConstantTimeCompare(sum[:], s.secret[:]) == 1
+	return subtle.ConstantTimeCompare(sum[:], g.secret[:]) == 1
 }
 
 // reply says d, and counts and logs that it was said.
-func (s *Service) reply(a *Authorizer, d *Decision, r *Request, now time.Time) mem.Buffer {
+func (s *Service) reply(g *generation, d *Decision, r *Request, now time.Time) mem.Buffer {
 	b := s.replies.Get(replySize)
-	*b = a.appendResponse((*b)[:0], d, r)
-	a.Count(d, time.Since(now), now)
-	s.log.decided(d, r, now)
+	*b = g.authorizer.appendResponse((*b)[:0], d, r)
+	g.authorizer.Count(d, time.Since(now), now)
+	s.log.decided(g.decisions, d, r, now)
 	return mem.NewBuffer(b, &s.replies)
 }
 

@@ -262,7 +262,7 @@ func TestSwapTakesEffectOnTheNextCheck(t *testing.T) {
 	if got := reasonOf(t, s.check(t.Context(), t, message)); got != "allowed" {
 		t.Errorf("at first: %s, want allowed", got)
 	}
-	s.Swap(g.with(func(o *extauthz.Options) { o.Default.Permissions = []string{"a:b"} }).Authorizer)
+	s.Swap(extauthz.Snapshot{Authorizer: g.with(func(o *extauthz.Options) { o.Default.Permissions = []string{"a:b"} }).Authorizer})
 	if got := reasonOf(t, s.check(t.Context(), t, message)); got != "permission_missing" {
 		t.Errorf("after the swap: %s, want permission_missing", got)
 	}

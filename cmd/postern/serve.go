@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -44,7 +45,7 @@ func (c *serveCmd) Run(ctx context.Context, out *output) error {
 	stderr := telemetry.NewWriter(out.stderr)
 	defer stderr.Close()
 	log := newLog(s.Config, stderr)
-	p, err := newPostern(ctx, s, log)
+	p, err := newPostern(ctx, s, process{log: log})
 	if err != nil {
 		return err
 	}
@@ -56,10 +57,15 @@ func (c *serveCmd) Run(ctx context.Context, out *output) error {
 	return nil
 }
 
+// process is what a Postern is given beside its configuration.
+type process struct {
+	log *slog.Logger
+}
+
 // postern is everything that serves, built and listening.
 type postern struct {
-	settings
-	log    *slog.Logger
+	process
+	now    atomic.Pointer[snapshot] // what is in force
 	data   *data
 	health telemetry.Health
 	opened []net.Listener
@@ -79,9 +85,9 @@ type server struct {
 }
 
 // newPostern builds and listens. What it has opened when it fails is closed.
-func newPostern(ctx context.Context, s settings, log *slog.Logger) (_ *postern, err error) {
-	p := &postern{settings: s, log: log}
-	if p.data, err = openData(ctx, s.Config, writing, log); err != nil {
+func newPostern(ctx context.Context, s settings, from process) (_ *postern, err error) {
+	p := &postern{process: from}
+	if p.data, err = openData(ctx, s.Config, writing, p.log); err != nil {
 		return nil, alreadyRunning(ctx, s.Config, err)
 	}
 	defer func() {
@@ -89,50 +95,33 @@ func newPostern(ctx context.Context, s settings, log *slog.Logger) (_ *postern, 
 			err = errors.Join(err, p.close())
 		}
 	}()
-	warn(ctx, s, log)
-	for _, path := range p.data.narrowed {
-		log.WarnContext(ctx, "took away the rights of the group", "path", path)
-	}
-	for _, name := range p.data.lost {
-		log.WarnContext(ctx, "keys are refused because their environment is not in the file", "environment", name, "file", s.File)
-	}
+	p.warn(ctx, s)
 	p.registry = telemetry.NewRegistry(build())
 	publish(p.registry, p.data.keys)
-	gate, err := p.gateOptions()
+	first, err := p.newSnapshot(s)
 	if err != nil {
 		return nil, err
 	}
+	p.now.Store(first)
 	p.health = telemetry.Health{{Name: "authz", Status: p.state.Status}, {Name: "store", Status: p.storeStatus}}
 	if err := p.listen(ctx); err != nil {
 		return nil, err
 	}
-	p.service = extauthz.NewService(gate)
+	p.service = extauthz.NewService(extauthz.ServiceOptions{Snapshot: first.checks, Log: p.log})
 	collectGarbage()
 	return p, nil
 }
 
-// gateOptions make what answers Envoy, now with the keys.
-func (p *postern) gateOptions() (extauthz.ServiceOptions, error) {
-	o := p.gate
-	o.Keys, o.Registerer = p.data.keys, p.registry
-	authorizer, err := extauthz.New(o)
-	if err != nil {
-		return extauthz.ServiceOptions{}, err
-	}
-	service, err := serviceOptions(p.Config)
-	service.Authorizer, service.Log = authorizer, p.log
-	return service, err
-}
-
 // listen opens all listeners, and logs a line for each.
 func (p *postern) listen(ctx context.Context) error {
-	options := adminOptions(p.Config, p.data.keys)
+	c := p.now.Load()
+	options := adminOptions(c.Config, p.data.keys)
 	options.Status, options.Log = p.status, p.log
 	watchers := telemetry.NewHandler(p.health, p.registry, p.log)
-	for _, place := range p.listeners() {
+	for _, place := range c.listeners() {
 		mode := os.FileMode(0o600)
 		if place.name == "authz" {
-			mode = p.Authz.SocketMode
+			mode = c.Authz.SocketMode
 		}
 		l, err := p.open(ctx, place, mode)
 		if err != nil {
@@ -147,7 +136,7 @@ func (p *postern) listen(ctx context.Context) error {
 			p.servers = append(p.servers, server{telemetry.NewServer(watchers, p.log), l})
 		}
 	}
-	if !p.Listed("listen.authz") {
+	if !c.Listed("listen.authz") {
 		p.log.WarnContext(ctx, "only this user can connect to the default authz socket: set listen.authz to let Envoy in as another user")
 	}
 	return nil
@@ -175,7 +164,7 @@ func (p *postern) open(ctx context.Context, at place, mode os.FileMode) (net.Lis
 
 // inDataDir reports whether a is a socket in the data folder.
 func (p *postern) inDataDir(a config.Address) bool {
-	folder, err := filepath.Abs(p.DataDir)
+	folder, err := filepath.Abs(p.now.Load().DataDir)
 	return err == nil && a.Network == "unix" && filepath.Dir(absolute(a).Text) == folder
 }
 
@@ -206,7 +195,7 @@ func (p *postern) run(ctx context.Context) error {
 	})
 	p.state.Set(telemetry.Status{Ready: true})
 	p.service.Ready()
-	p.log.InfoContext(ctx, "ready", "pid", os.Getpid(), "version", build().Version, "profile", string(p.Profile))
+	p.log.InfoContext(ctx, "ready", "pid", os.Getpid(), "version", build().Version, "profile", string(p.now.Load().Profile))
 	return group.Wait()
 }
 
@@ -227,15 +216,15 @@ func hangups(ctx context.Context, log *slog.Logger) {
 
 // drain stops serving: it says so, gives callers time to notice unless something failed, and lets end what has begun.
 func (p *postern) drain(ctx context.Context) {
-	asked := ctx.Err() != nil
+	asked, shutdown := ctx.Err() != nil, p.now.Load().Shutdown
 	ctx = context.WithoutCancel(ctx)
 	p.state.Set(telemetry.Status{Detail: "stopping"})
 	p.service.Unready()
 	if asked {
-		p.log.InfoContext(ctx, "stopping", "delay", p.Shutdown.Delay, "deadline", p.Shutdown.Deadline)
-		time.Sleep(p.Shutdown.Delay)
+		p.log.InfoContext(ctx, "stopping", "delay", shutdown.Delay, "deadline", shutdown.Deadline)
+		time.Sleep(shutdown.Delay)
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.Shutdown.Deadline)
+	ctx, cancel := context.WithTimeout(ctx, shutdown.Deadline)
 	defer cancel()
 	if err := p.service.Drain(ctx); err != nil {
 		p.log.WarnContext(ctx, "checks in flight were cut off at the deadline", "err", err)
@@ -273,18 +262,19 @@ func (p *postern) storeStatus(ctx context.Context) telemetry.Status {
 	return telemetry.Status{Ready: true}
 }
 
-// warn logs what an operator should know about the configuration and the process before it serves.
-func warn(ctx context.Context, s settings, log *slog.Logger) {
-	for _, w := range s.warnings {
-		log.WarnContext(ctx, "configuration", "file", w.File, "line", w.Line, "field", w.Path, "problem", w.Message, "hint", w.Hint)
+// warn logs what an operator should know about the configuration, the data and the process before it serves.
+func (p *postern) warn(ctx context.Context, s settings) {
+	p.warnOf(ctx, s)
+	for _, path := range p.data.narrowed {
+		p.log.WarnContext(ctx, "took away the rights of the group", "path", path)
 	}
 	if s.exposed != nil {
-		log.WarnContext(ctx, "the memory of this process is not kept from others", "err", s.exposed)
+		p.log.WarnContext(ctx, "the memory of this process is not kept from others", "err", s.exposed)
 	}
 	if os.Geteuid() == 0 {
-		log.WarnContext(ctx, "running as root: make a user for postern, which needs no privilege")
+		p.log.WarnContext(ctx, "running as root: make a user for postern, which needs no privilege")
 	}
-	log.WarnContext(ctx, "limits are not enforced in this version")
+	p.log.WarnContext(ctx, "limits are not enforced in this version")
 }
 
 // alreadyRunning names the process that has the data folder.

@@ -50,7 +50,7 @@ func TestListenerThatFailsEndsAll(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-			p, err := newPostern(t.Context(), s, slog.New(slog.DiscardHandler))
+			p, err := newPostern(t.Context(), s, process{log: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -76,7 +76,7 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = taken.Close() })
 	s := settingsFrom(t, "version: 1\nlisten: { health: \""+taken.Addr().String()+"\" }\n")
-	if _, err := newPostern(t.Context(), s, slog.New(slog.DiscardHandler)); err == nil {
+	if _, err := newPostern(t.Context(), s, process{log: slog.New(slog.DiscardHandler)}); err == nil {
 		t.Fatal("it started without one of its listeners")
 	}
 	for _, name := range []string{"authz.sock", "admin.sock"} {
@@ -97,7 +97,7 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 func TestUseThatCannotBeWrittenIsLogged(t *testing.T) {
 	s := settingsFrom(t, "version: 1\n")
 	said := make(lines, 1)
-	p, err := newPostern(t.Context(), s, slog.New(slog.NewTextHandler(said, &slog.HandlerOptions{Level: slog.LevelError})))
+	p, err := newPostern(t.Context(), s, process{log: slog.New(slog.NewTextHandler(said, &slog.HandlerOptions{Level: slog.LevelError}))})
 	if err != nil {
 		t.Fatal(err)
 	}

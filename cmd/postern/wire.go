@@ -162,16 +162,6 @@ func keystoreOptions(c *config.Config, db *store.DB, pepper []byte) keystore.Opt
 	}
 }
 
-// serviceOptions are what the gate's listener needs of the file.
-func serviceOptions(c *config.Config) (o extauthz.ServiceOptions, err error) {
-	if c.Authz.SharedSecret != nil {
-		o.SharedSecret = c.Authz.SharedSecret.Bytes()
-	}
-	o.Decisions = extauthz.DecisionLog(c.Telemetry.Log.Decisions)
-	o.TLS, err = serverTLS(c.Authz.TLS)
-	return o, err
-}
-
 // tenantIDs are the rules of each profile's contract.
 func tenantIDs(p config.Profile) keystore.TenantIDs {
 	switch p {
