@@ -39,6 +39,9 @@ func NewPrepare(fn func(*Key) (value any, size int)) *Prepare { return &Prepare{
 func (s *Store) Lookup(ctx context.Context, text string, p *Prepare, now time.Time) (Match, error) {
 	var f finding
 	if err := s.prove(text, now, &f); err != nil {
+		if s.readOnly {
+			return s.lookupInFile(text, p, now)
+		}
 		return Match{}, err
 	}
 	if c, ok := s.cache.Get(uint64(f.key)); ok && c.version == f.version && c.prepare == p {

@@ -40,7 +40,8 @@ type Options struct {
 	// Random is where ids and secrets come from. Nil: crypto/rand, as it must be outside tests.
 	Random io.Reader
 
-	// ReadOnly: no index is built and nothing is written. Key, Keys, Tenant, Tenants and Check work; DB may be read-only.
+	// ReadOnly: no index is built and nothing is written. What only reads works, Lookup and Verify by reading the file each
+	// time; DB may be read-only.
 	ReadOnly bool
 
 	// Log gets what goes wrong in the background. Nil: nowhere.
@@ -132,6 +133,9 @@ func (s *Store) open(o *Options, now time.Time) error {
 		err := fmt.Errorf("%w: %w", ErrUnavailable, errNoIndex)
 		s.down.Store(&err)
 		s.index.Store(newIndex())
+		if s.cache == nil {
+			s.cache = forgetful{}
+		}
 		return s.loadAllTenants()
 	}
 	if err := s.sweepImports(); err != nil {
