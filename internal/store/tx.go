@@ -46,6 +46,9 @@ func (tx *Tx) write(step func(*bbolt.Tx) error) error {
 	})
 }
 
+// Steps returns how many writes the transaction has made so far: a number that stays the same says that nothing was changed.
+func (tx *Tx) Steps() int { return tx.steps }
+
 // note remembers a change for the feed.
 func (tx *Tx) note(table string, key []byte, deleted bool) {
 	if tx.seen == nil {
