@@ -153,6 +153,7 @@ func verifyAfterCrash(t *testing.T, dir string, said map[string]string) {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Close() }()
+	verifyRecords(t, s)
 	for what, word := range said {
 		_, err := s.Lookup(t.Context(), what, nil, noon)
 		switch {
@@ -167,6 +168,39 @@ func verifyAfterCrash(t *testing.T, dir string, said map[string]string) {
 				t.Error("an import that was acknowledged is gone")
 			}
 		}
+	}
+}
+
+// verifyRecords compares what is there with the records of audit: R-ADM-2, there is neither without the other.
+func verifyRecords(t *testing.T, s *keystore.Store) {
+	t.Helper()
+	state := make(map[string]keystore.State) // of minted keys, as the records tell it
+	brought, there := int64(0), s.Stats().Keys
+	for r, err := range s.Audit(t.Context(), 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch r.Action {
+		case "key.create":
+			state[r.KeyID] = keystore.StateActive
+		case "key.revoke":
+			state[r.KeyID] = keystore.StateRevoked
+		case "keys.import":
+			brought += r.Details[0].Count
+		}
+	}
+	for k, err := range s.Keys(t.Context(), keystore.Filter{Tenant: "default"}, noon) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		there--
+		if state[k.ID] != k.State {
+			t.Errorf("key %s is %s, and recorded as %q", k.ID, k.State, state[k.ID])
+		}
+		delete(state, k.ID)
+	}
+	if len(state) > 0 || brought != there {
+		t.Errorf("recorded and not there: %v; %d keys were imported, %d are there", state, brought, there)
 	}
 }
 

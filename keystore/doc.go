@@ -17,7 +17,9 @@
 //     [Store.Revoke] returned finds the key active.
 //  3. A revoked key stays revoked. A cache that loses, delays or repeats what it is given cannot bring it back.
 //  4. Unknown, wrong, disabled, expired and revoked keys take the same number of hashes and compares.
-//  5. A printed key is shown once, by [Store.Create]. Nothing here logs, stores or puts one into an error.
+//  5. Who changed what is recorded in the transaction of the change, by the one gate that all changes pass; the log line
+//     comes from that record.
+//  6. A printed key is shown once, by [Store.Create]. Nothing here logs, stores or puts one into an error.
 //
 // # Forms
 //

@@ -95,6 +95,12 @@ func (s *Store) Encodings(id string) (all [][]byte, err error) {
 		u.add(1, use{requests: 3, last: 4})
 		u.add(2, use{requests: 1, last: 2})
 		all = append(all, appendUse(nil, u))
+		for row, err := range s.audit.Scan(tx, nil) {
+			if err != nil {
+				return err
+			}
+			all = append(all, appendAudit(nil, row.Record))
+		}
 		return err
 	})
 	return all, err
@@ -116,6 +122,9 @@ func Reencode(version uint8, b []byte) map[string][]byte {
 	if u, err := decodeUse(version, b); err == nil {
 		all["use"] = appendUse(nil, u)
 	}
+	if a, err := decodeAudit(version, b); err == nil {
+		all["audit"] = appendAudit(nil, a)
+	}
 	if s, err := decodeStaging(version, b); err == nil {
 		all["import"] = appendStaging(nil, s)
 	}
@@ -124,7 +133,7 @@ func Reencode(version uint8, b []byte) map[string][]byte {
 
 // AddSlowSecret gives a key a secret of a kind that is not looked up yet.
 func (s *Store) AddSlowSecret(id, hash, start string) error {
-	return s.change(context.Background(), func(tx *store.Tx) error {
+	return s.stage(context.Background(), func(tx *store.Tx) error {
 		r, err := s.findKey(tx, id)
 		if err != nil {
 			return err
@@ -136,3 +145,26 @@ func (s *Store) AddSlowSecret(id, hash, start string) error {
 
 // Undone tells the Store how a write transaction failed.
 func (s *Store) Undone(err error) error { return s.undone(err) }
+
+// ChangeInSilence changes a key and forgets the record.
+func (s *Store) ChangeInSilence(id string) error {
+	return s.change(context.Background(), time.Now(), func(tx *store.Tx) (*Record, error) {
+		r, err := s.findKey(tx, id)
+		if err != nil {
+			return nil, err
+		}
+		return nil, s.update(tx, &r, r.CreatedAt)
+	})
+}
+
+// ChangeAtLength changes a key and records too much.
+func (s *Store) ChangeAtLength(id string) error {
+	return s.change(context.Background(), time.Now(), func(tx *store.Tx) (*Record, error) {
+		r, err := s.findKey(tx, id)
+		if err != nil {
+			return nil, err
+		}
+		texts := slices.Repeat([]string{strings.Repeat("x", 255)}, 17)
+		return &Record{Action: "key.update", Details: []Detail{{Name: "ended", Texts: texts}}}, s.update(tx, &r, r.CreatedAt)
+	})
+}

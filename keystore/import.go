@@ -138,7 +138,16 @@ func (im *importer) run(ctx context.Context, lines iter.Seq2[ImportedKey, error]
 	if err := im.stage(ctx, lot); err != nil {
 		return err
 	}
-	return im.s.change(ctx, func(tx *store.Tx) error { return im.s.imports.Delete(tx, number(im.batch)) })
+	return im.publish(ctx)
+}
+
+// publish makes all that was staged valid, in one small change, and records that.
+func (im *importer) publish(ctx context.Context) error {
+	return im.s.change(ctx, im.now, func(tx *store.Tx) (*Record, error) {
+		return &Record{Action: "keys.import", Details: []Detail{
+			{Name: "added", Count: int64(im.result.Added)}, {Name: "skipped", Count: int64(im.result.Skipped)},
+		}}, im.s.imports.Delete(tx, number(im.batch))
+	})
 }
 
 // begin gives the import its number, which is below those of its keys, and hides what will have that number.
@@ -146,7 +155,7 @@ func (im *importer) begin(ctx context.Context) error {
 	if err := im.s.sweepImports(); err != nil {
 		return err
 	}
-	return im.s.change(ctx, func(tx *store.Tx) (err error) {
+	return im.s.stage(ctx, func(tx *store.Tx) (err error) {
 		if im.batch, err = next(tx, im.s.keys); err != nil {
 			return err
 		}
@@ -243,7 +252,7 @@ func (im *importer) owner(ref string) (*owner, error) {
 func (im *importer) stage(ctx context.Context, lot []candidate) error {
 	var added map[[32]byte]bool // by hash
 	var made map[*owner]bool
-	err := im.s.change(ctx, func(tx *store.Tx) error {
+	err := im.s.stage(ctx, func(tx *store.Tx) error {
 		added, made = make(map[[32]byte]bool, len(lot)), make(map[*owner]bool) // the transaction may run again
 		for i := range lot {
 			c := &lot[i]

@@ -10,9 +10,16 @@ import (
 	"github.com/postern-auth/postern/internal/store"
 )
 
-// change is the one gate to the file: it runs fn in a write transaction, which may run it again, and returns when what it did is durable
-// and in force.
-func (s *Store) change(ctx context.Context, fn func(*store.Tx) error) error {
+// stage changes what nobody sees yet: what an import brings before it is published. All else is done by change.
+func (s *Store) stage(ctx context.Context, fn func(*store.Tx) error) error {
+	if err := s.commit(ctx, fn); err != nil {
+		return err
+	}
+	return s.inForce()
+}
+
+// commit runs fn in a write transaction, which may run it again, and returns when what it did is durable.
+func (s *Store) commit(ctx context.Context, fn func(*store.Tx) error) error {
 	if s.readOnly {
 		return store.ErrReadOnly
 	}
@@ -22,7 +29,12 @@ func (s *Store) change(ctx context.Context, fn func(*store.Tx) error) error {
 	if _, err := s.db.Batch(fn); err != nil {
 		return s.undone(err)
 	}
-	// Also after a change that changed nothing: another one, not yet in force, may have made it so.
+	return nil
+}
+
+// inForce returns when what is durable is in force, also after a change that changed nothing: another one, not yet in force,
+// may have made it so.
+func (s *Store) inForce() error {
 	if err := s.follow(); err != nil {
 		return fmt.Errorf("the change is stored, but not in force: %w", err)
 	}
@@ -56,17 +68,19 @@ func (s *Store) Create(ctx context.Context, spec KeySpec, now time.Time) (Key, s
 	}
 	var r record
 	var c Credential
-	err = s.change(ctx, func(tx *store.Tx) error {
+	err = s.change(ctx, now, func(tx *store.Tx) (*Record, error) {
 		t, err := s.owner(tx, spec.Tenant)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		r = record{Key: k, head: head{tenant: t.number, version: 1, state: codeActive, expires: toMillis(spec.ExpiresAt)}}
 		if spec.Permissions == nil {
 			r.Permissions = t.DefaultPermissions
 		}
-		c, err = s.insertMinted(tx, &r, now)
-		return err
+		if c, err = s.insertMinted(tx, &r, now); err != nil {
+			return nil, err
+		}
+		return s.ofKey(tx, "key.create", &r)
 	})
 	if err != nil {
 		return Key{}, "", fmt.Errorf("creating key: %w", err)
@@ -132,41 +146,44 @@ func next[R any](tx *store.Tx, t *store.Table[R]) (uint32, error) {
 
 // Disable refuses a key until it is enabled, from its return on. Errors: [ErrNotFound], [ErrRevoked].
 func (s *Store) Disable(ctx context.Context, id string, now time.Time) (Key, error) {
-	return s.setState(ctx, "disabling", id, codeDisabled, now)
+	return s.setState(ctx, "key.disable", id, codeDisabled, now)
 }
 
 // Enable ends what Disable did. It does not lift an expiry. Errors: [ErrNotFound], [ErrRevoked].
 func (s *Store) Enable(ctx context.Context, id string, now time.Time) (Key, error) {
-	return s.setState(ctx, "enabling", id, codeActive, now)
+	return s.setState(ctx, "key.enable", id, codeActive, now)
 }
 
 // Revoke refuses a key for ever, from its return on. Revoking a revoked key changes nothing. Error: [ErrNotFound].
 func (s *Store) Revoke(ctx context.Context, id string, now time.Time) (Key, error) {
-	return s.setState(ctx, "revoking", id, codeRevoked, now)
+	return s.setState(ctx, "key.revoke", id, codeRevoked, now)
 }
 
 // setState changes the state of a key, unless it is that already. Nothing follows revoked.
-func (s *Store) setState(ctx context.Context, doing, id string, to stateCode, now time.Time) (Key, error) {
+func (s *Store) setState(ctx context.Context, action, id string, to stateCode, now time.Time) (Key, error) {
 	var r record
 	var u useRecord
-	err := s.change(ctx, func(tx *store.Tx) (err error) {
+	err := s.change(ctx, now, func(tx *store.Tx) (_ *Record, err error) {
 		if r, err = s.findKey(tx, id); err != nil {
-			return err
+			return nil, err
 		}
 		if u, err = s.useOf(tx, r.number); err != nil {
-			return err
+			return nil, err
 		}
 		if r.state == to {
-			return nil
+			return nil, nil
 		}
 		if r.state == codeRevoked {
-			return ErrRevoked
+			return nil, ErrRevoked
 		}
 		r.state = to
-		return s.update(tx, &r, now)
+		if err := s.update(tx, &r, now); err != nil {
+			return nil, err
+		}
+		return s.ofKey(tx, action, &r)
 	})
 	if err != nil {
-		return Key{}, fmt.Errorf("%s key %q: %w", doing, id, err)
+		return Key{}, fmt.Errorf("changing key %q (%s): %w", id, action, err)
 	}
 	return s.view(&r, u, now)
 }

@@ -14,12 +14,13 @@ const (
 )
 
 // tables are what the file holds for this package. Keys and tenants are numbered from 1 in the order in which they were
-// made; their tables and uses are by number, imports by batch.
+// made; their tables and uses are by number, imports by batch, audit by its own number.
 type tables struct {
 	keys    *store.Table[record]
 	tenants *store.Table[tenantRecord]
 	imports *store.Table[staging]   // the imports under way: their keys and tenants are as if they were not there
 	uses    *store.Table[useRecord] // what requests change: outside revision and feed
+	audit   *store.Table[Record]    // who changed what: outside revision and feed, too
 }
 
 func newTables(ids TenantIDs) tables {
@@ -46,6 +47,9 @@ func newTables(ids TenantIDs) tables {
 		imports: store.NewTable(store.Schema[staging]{Name: "imports", Version: codecVersion, Encode: appendStaging, Decode: decodeStaging}),
 		uses: store.NewTable(store.Schema[useRecord]{
 			Name: "uses", Version: codecVersion, Volatile: true, Encode: appendUse, Decode: decodeUse,
+		}),
+		audit: store.NewTable(store.Schema[Record]{
+			Name: "audit", Version: codecVersion, Volatile: true, Encode: appendAudit, Decode: decodeAudit,
 		}),
 	}
 }

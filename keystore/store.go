@@ -44,8 +44,27 @@ type Options struct {
 	// time; DB may be read-only.
 	ReadOnly bool
 
-	// Log gets what goes wrong in the background. Nil: nowhere.
+	// AuditCount and AuditAge bound the records of audit that are kept; the oldest go first, as new ones come. Zero: 100,000,
+	// and 400 days.
+	AuditCount int
+	AuditAge   time.Duration
+
+	// Log gets a line for each record of audit, and what goes wrong in the background. Nil: nowhere.
 	Log *slog.Logger
+}
+
+func (o *Options) auditCount() uint64 {
+	if o.AuditCount <= 0 {
+		return defaultAuditCount
+	}
+	return uint64(o.AuditCount)
+}
+
+func (o *Options) auditAge() time.Duration {
+	if o.AuditAge <= 0 {
+		return defaultAuditAge
+	}
+	return o.AuditAge
 }
 
 func (o *Options) cacheSize() int64 {
@@ -78,6 +97,8 @@ type Store struct {
 	random       io.Reader
 	log          *slog.Logger
 	readOnly     bool
+	auditCount   uint64
+	auditAge     time.Duration
 
 	hashers *hashers
 	index   atomic.Pointer[index]
@@ -112,8 +133,8 @@ func Open(o Options, now time.Time) (*Store, error) {
 		return nil, fmt.Errorf("opening key store: the pepper has %d bytes, and needs %d", len(o.Pepper), minPepperLength)
 	}
 	s := &Store{
-		tables: newTables(o.TenantIDs), db: o.DB, ids: o.TenantIDs,
-		random: o.random(), log: o.log(), readOnly: o.ReadOnly, hashers: newHashers(slices.Clone(o.Pepper)),
+		tables: newTables(o.TenantIDs), db: o.DB, ids: o.TenantIDs, random: o.random(), log: o.log(), readOnly: o.ReadOnly,
+		auditCount: o.auditCount(), auditAge: o.auditAge(), hashers: newHashers(slices.Clone(o.Pepper)),
 		cache: o.Cache, reads: newReads(), importing: make(chan struct{}, 1), counted: make(map[uint32]*useRecord),
 	}
 	if err := s.open(&o, now); err != nil {

@@ -28,7 +28,9 @@ func (s *Store) CreateTenant(ctx context.Context, spec TenantSpec, now time.Time
 	if err != nil {
 		return Tenant{}, err
 	}
-	err = s.change(ctx, func(tx *store.Tx) error { return s.insertTenant(tx, &t) })
+	err = s.change(ctx, now, func(tx *store.Tx) (*Record, error) {
+		return ofTenant("tenant.create", &t), s.insertTenant(tx, &t)
+	})
 	if err != nil {
 		return Tenant{}, fmt.Errorf("creating tenant: %w", err)
 	}
@@ -133,26 +135,26 @@ func (s *Store) Tenants(ctx context.Context) iter.Seq2[Tenant, error] {
 // SuspendTenant refuses all keys of a tenant, named by id or unique name, from its return on. Suspending a suspended one
 // changes nothing. Error: [ErrNotFound].
 func (s *Store) SuspendTenant(ctx context.Context, ref string, now time.Time) (Tenant, error) {
-	return s.setTenantState(ctx, "suspending", ref, TenantSuspended, now)
+	return s.setTenantState(ctx, "tenant.suspend", ref, TenantSuspended, now)
 }
 
 // ResumeTenant ends a suspension. Resuming an active tenant changes nothing. Error: [ErrNotFound].
 func (s *Store) ResumeTenant(ctx context.Context, ref string, now time.Time) (Tenant, error) {
-	return s.setTenantState(ctx, "resuming", ref, TenantActive, now)
+	return s.setTenantState(ctx, "tenant.resume", ref, TenantActive, now)
 }
 
-func (s *Store) setTenantState(ctx context.Context, doing, ref string, to TenantState, now time.Time) (Tenant, error) {
+func (s *Store) setTenantState(ctx context.Context, action, ref string, to TenantState, now time.Time) (Tenant, error) {
 	var t tenantRecord
-	err := s.change(ctx, func(tx *store.Tx) (err error) {
+	err := s.change(ctx, now, func(tx *store.Tx) (_ *Record, err error) {
 		if t, err = s.findTenant(tx, ref); err != nil || t.State == to {
-			return err
+			return nil, err
 		}
 		t.State, t.UpdatedAt = to, now.UTC().Truncate(time.Millisecond)
 		t.version++
-		return s.tenants.Put(tx, number(t.number), t)
+		return ofTenant(action, &t), s.tenants.Put(tx, number(t.number), t)
 	})
 	if err != nil {
-		return Tenant{}, fmt.Errorf("%s tenant %q: %w", doing, ref, err)
+		return Tenant{}, fmt.Errorf("changing tenant %q (%s): %w", ref, action, err)
 	}
 	return t.Tenant, nil
 }

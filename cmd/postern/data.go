@@ -69,7 +69,7 @@ func (l located) withData(ctx context.Context, out *output, a access, work func(
 	}
 	options := adminOptions(s.Config, d.keys)
 	options.Log = log
-	handler := admin.NewHandler(options)
+	handler := ownActor(admin.NewHandler(options))
 	err = explained(work(admin.NewClient(admin.HandlerTransport(handler))))
 	return errors.Join(err, d.Close())
 }

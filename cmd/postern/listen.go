@@ -102,8 +102,14 @@ func answering(ctx context.Context, path string) (pid int32, err error) {
 	if err != nil {
 		return 0, err
 	}
-	pid, err = peer(c.(*net.UnixConn))
-	return pid, errors.Join(err, c.Close())
+	p, err := peer(c.(*net.UnixConn))
+	return p.pid, errors.Join(err, c.Close())
+}
+
+// credentials say who is at the other end of a Unix socket.
+type credentials struct {
+	pid int32  // 0 if it is in a namespace that this process cannot see
+	uid uint32 // in the terms of this process's namespace
 }
 
 // port is that of a TCP address.

@@ -82,20 +82,20 @@ func environStart() (int64, error) {
 	return strconv.ParseInt(fields[50-3], 10, 64)
 }
 
-// peer is the process at the other end of a Unix socket; 0 if it is in a namespace that this one cannot see.
-func peer(c *net.UnixConn) (pid int32, err error) {
+// peer is the process at the other end of a Unix socket, and its user when it connected.
+func peer(c *net.UnixConn) (credentials, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
-		return 0, err
+		return credentials{}, err
 	}
-	var credentials *unix.Ucred
+	var found *unix.Ucred
 	asked := raw.Control(func(fd uintptr) {
-		credentials, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+		found, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
 	})
 	if err := errors.Join(asked, err); err != nil {
-		return 0, err
+		return credentials{}, err
 	}
-	return credentials.Pid, nil
+	return credentials{pid: found.Pid, uid: found.Uid}, nil
 }
 
 // giveAwaySocket makes the socket at path its folder's owner's, for whom root acts. That owner can put something else in its

@@ -19,7 +19,7 @@ func harden(secrets []string) error {
 	return err
 }
 
-func peer(*net.UnixConn) (pid int32, err error) { return 0, errors.ErrUnsupported }
+func peer(*net.UnixConn) (credentials, error) { return credentials{}, errors.ErrUnsupported }
 
 // giveAwaySocket cannot be done without a race here: the socket stays root's.
 func giveAwaySocket(string) error { return nil }

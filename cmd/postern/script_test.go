@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -59,6 +60,7 @@ func TestScript(t *testing.T) {
 			"setenv":    setEnv,
 			"check":     check,
 			"get":       get,
+			"ask":       ask,
 			"mode":      mode,
 			"listen":    listenStill,
 			"lock":      lock,
@@ -152,6 +154,43 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 	_, err = fmt.Fprintf(ts.Stdout(), "%s\n%s", r.Status, body)
 	ts.Check(err)
 	switch r.StatusCode == http.StatusOK {
+	case neg:
+		ts.Fatalf("%s", r.Status)
+	}
+}
+
+// ask [-unix SOCKET] METHOD URL [BODY] [LINE…] sends a request with these header lines, over the socket if one is given. stdout gets the
+// status, the header lines and the body; with ! the status must not be a success.
+func ask(ts *testscript.TestScript, neg bool, args []string) {
+	transport := &http.Transport{DisableKeepAlives: true}
+	if len(args) > 2 && args[0] == "-unix" {
+		path := ts.MkAbs(args[1])
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}
+		args = args[2:]
+	}
+	if len(args) < 2 {
+		ts.Fatalf("usage: ask [-unix SOCKET] METHOD URL [BODY] [LINE…]")
+	}
+	args = append(args, "")
+	request, err := http.NewRequest(args[0], args[1], strings.NewReader(args[2]))
+	ts.Check(err)
+	for _, line := range args[3:] {
+		if name, value, ok := strings.Cut(line, ": "); ok {
+			request.Header.Add(name, value)
+		}
+	}
+	request.Host = cmp.Or(request.Header.Get("Host"), request.Host)
+	r, err := transport.RoundTrip(request)
+	ts.Check(err)
+	body, err := io.ReadAll(r.Body)
+	ts.Check(errors.Join(err, r.Body.Close()))
+	var head strings.Builder
+	ts.Check(r.Header.Write(&head))
+	_, err = fmt.Fprintf(ts.Stdout(), "%s\n%s\n%s", r.Status, strings.ReplaceAll(head.String(), "\r", ""), body)
+	ts.Check(err)
+	switch r.StatusCode < 300 {
 	case neg:
 		ts.Fatalf("%s", r.Status)
 	}

@@ -131,7 +131,9 @@ func (p *postern) listen(ctx context.Context) error {
 		case "authz":
 			p.authz = l
 		case "operators": // whoever may open admin.sock is one
-			p.servers = append(p.servers, server{telemetry.NewServer(admin.NewHandler(options), p.log), l})
+			operators := telemetry.NewServer(admin.NewHandler(options), p.log)
+			operators.ConnContext = peerActor
+			p.servers = append(p.servers, server{operators, l})
 		default:
 			p.servers = append(p.servers, server{telemetry.NewServer(watchers, p.log), l})
 		}

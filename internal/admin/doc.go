@@ -29,6 +29,8 @@
 //	POST /v1/keys/{id}/revoke         key; final
 //	POST /v1/import                   lines of JSON (application/x-ndjson), each a key with "hash"; parameters format (sha256),
 //	                                  create_tenants, accept_unenforced_limits; {"added","skipped","unenforced","refused"}
+//	GET  /v1/audit                    {"records":[{"number","time","actor","action","tenant","environment","key_id","details"}]}, oldest first;
+//	                                  parameters after (a number), limit (1 to 10,000; default 1,000)
 //
 // A POST has Content-Type application/json, also where it has no body, which is at most 64 KiB; that of an import is a
 // stream without end, and each line of it at most 64 KiB.

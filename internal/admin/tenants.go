@@ -46,13 +46,12 @@ func (h *handler) createTenant(w http.ResponseWriter, r *http.Request, now time.
 	if err != nil {
 		return about(err, "tenant", cmp.Or(request.ID, request.Name))
 	}
-	h.audit(r.Context(), "tenant.create", "tenant", tenant.ID)
 	writeJSON(w, http.StatusCreated, tenantJSON(&tenant))
 	return nil
 }
 
 // changeTenant returns the endpoint of an action that needs nothing but the tenant's name.
-func (h *handler) changeTenant(action string, change func(context.Context, string, time.Time) (keystore.Tenant, error)) endpoint {
+func (h *handler) changeTenant(change func(context.Context, string, time.Time) (keystore.Tenant, error)) endpoint {
 	return func(w http.ResponseWriter, r *http.Request, now time.Time) error {
 		if err := body(w, r, &struct{}{}); err != nil {
 			return err
@@ -62,7 +61,6 @@ func (h *handler) changeTenant(action string, change func(context.Context, strin
 		if err != nil {
 			return about(err, "tenant", ref)
 		}
-		h.audit(r.Context(), action, "tenant", tenant.ID)
 		writeJSON(w, http.StatusOK, tenantJSON(&tenant))
 		return nil
 	}

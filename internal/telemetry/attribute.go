@@ -15,7 +15,7 @@ func known(name string) bool {
 		// Who: ids and names, never a credential.
 		"tenant", "tenant_id", "environment", "key_id", "end_user", "issuer", "sub", "kid",
 		// Keys and tenants in sum.
-		"keys", "secrets", "tenants", "added", "skipped", "refused", "revision", "import",
+		"keys", "secrets", "tenants", "added", "skipped", "refused", "revision", "import", "number",
 		// The process and what it listens on.
 		"version", "go_version", "pid", "uid", "listener", "network", "address", "mode", "part", "ready",
 		// The configuration: where something stands in it, and what it is about. Never the value of a secret.
