@@ -8,7 +8,7 @@ FUZZ    ?= 10s
 
 .PHONY: help
 help: ## Explain the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/postern
@@ -24,6 +24,13 @@ test: ## All tests, with the race detector, real Envoy included
 	@.ci/tools envoy
 	PATH="$$PATH:$(TOOLS)" go test -race -shuffle=on -timeout 15m ./...
 	go test -run 'Alloc' ./extauthz ./keystore # budgets that the race detector would disturb
+
+.PHONY: e2e-versions
+e2e-versions: ## The tests through Envoy, on each older Envoy that is supported
+	@.ci/tools envoy-versions
+	@for version in $$(sed -n 's/^\([0-9.]*\) .*/\1/p' .ci/envoy-versions.txt); do \
+		echo "Envoy $$version"; CI=1 POSTERN_ENVOY=$(TOOLS)/envoy-$$version go test -count 1 ./envoy ./internal/e2e || exit 1; \
+	done
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZ=10s

@@ -2,7 +2,7 @@ package envoy
 
 import (
 	"bytes"
-	_ "embed" // the template
+	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,7 +13,7 @@ import (
 	"github.com/postern-auth/postern/extauthz"
 )
 
-// Options say what the rendered Envoy stands between. Listen, Upstream, Authz and Names are required.
+// Options say what the rendered Envoy stands between. Listen, Upstream, Authz and Names are required, the first two in a bootstrap only.
 type Options struct {
 	// Listen is the address that clients call: an IP address and a port, where 0 is one that the kernel chooses.
 	Listen string
@@ -34,7 +34,21 @@ type Options struct {
 	SharedSecret bool
 	// Names are the header names of the profile in use, [extauthz.Profile.Names].
 	Names extauthz.Names
+	// Version is the Envoy that shall read it. The text is the same for all of [Versions], but for what it says about them.
+	Version Version
+	// Part is what is rendered. "": [PartBootstrap]. The other parts need neither Listen nor Upstream.
+	Part Part
 }
+
+// Part is a piece of the configuration.
+type Part string
+
+// The parts.
+const (
+	PartBootstrap Part = "bootstrap" // all of it, complete
+	PartFilter    Part = "filter"    // of an HttpConnectionManager: what is removed early, and the filter
+	PartCluster   Part = "cluster"   // the cluster that the filter asks
+)
 
 // TLS names files on Envoy's machine, in PEM.
 type TLS struct {
@@ -43,11 +57,11 @@ type TLS struct {
 	Cert, Key  string // Envoy's own certificate, where Postern asks for one. Both or neither
 }
 
-//go:embed bootstrap.yaml.tmpl
-var bootstrap string
+//go:embed *.yaml.tmpl
+var templates embed.FS
 
-// Render returns a complete Envoy bootstrap in YAML for Envoy 1.36 to 1.40: a listener that removes what only Postern may
-// say and asks Postern about every request, routes to the upstream, and a 404 for the rest.
+// Render returns a complete Envoy bootstrap in YAML: a listener that removes what only Postern may say and asks Postern
+// about every request, routes to the upstream, and a 404 for the rest. Or a part of it, to put into another.
 //
 // The same options give the same bytes, and no secret is among them. The error names every option that cannot be used.
 func Render(o Options) ([]byte, error) {
@@ -55,19 +69,36 @@ func Render(o Options) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := template.New("bootstrap").Funcs(template.FuncMap{"quote": quote}).Parse(bootstrap)
-	if err != nil {
-		return nil, fmt.Errorf("reading the template: %w", err)
+	t := template.New("")
+	include := func(name string, data any) (string, error) {
+		var b strings.Builder
+		err := t.ExecuteTemplate(&b, name, data)
+		return strings.TrimRight(b.String(), "\n"), err
+	}
+	t.Funcs(template.FuncMap{"quote": quote, "include": include, "indent": indent})
+	if _, err := t.ParseFS(templates, "*.yaml.tmpl"); err != nil {
+		return nil, fmt.Errorf("reading the templates: %w", err)
+	}
+	name := "bootstrap.yaml.tmpl"
+	if o.Part != "" && o.Part != PartBootstrap {
+		name = "part " + string(o.Part)
 	}
 	var b bytes.Buffer
-	if err := t.Execute(&b, v); err != nil {
-		return nil, fmt.Errorf("rendering the template: %w", err)
+	if err := t.ExecuteTemplate(&b, name, v); err != nil {
+		return nil, fmt.Errorf("rendering the templates: %w", err)
 	}
 	return b.Bytes(), nil
 }
 
-// view is what the template shows.
+// indent moves all lines of text to the right.
+func indent(columns int, text string) string {
+	margin := strings.Repeat(" ", columns)
+	return margin + strings.ReplaceAll(text, "\n", "\n"+margin)
+}
+
+// view is what the templates show.
 type view struct {
+	For             string // which Envoy this is for
 	Listen, Admin   string // the content of Envoy addresses; Admin may be empty
 	Upstream, Authz endpoint
 	Routes          []route
@@ -82,6 +113,7 @@ type view struct {
 func newView(o Options) (view, error) {
 	v := view{
 		TLS:          o.TLS,
+		For:          o.Version.note(),
 		SharedSecret: o.SharedSecret,
 		Upgrades:     upgrades(o.Upgrades),
 		Inputs:       strings.Join(o.Names.Inputs, ", "),
@@ -96,14 +128,21 @@ func newView(o Options) (view, error) {
 		}
 	}
 	var err error
-	v.Listen, err = parseListen(o.Listen)
-	check("listen", err)
+	switch o.Part {
+	case PartBootstrap, "":
+		v.Listen, err = parseListen(o.Listen)
+		check("listen", err)
+		v.Upstream, err = parseEndpoint(o.Upstream)
+		check("upstream", err)
+	case PartFilter, PartCluster:
+	default:
+		check("part", fmt.Errorf("%q is none of bootstrap, filter and cluster", o.Part))
+	}
 	if o.Admin != "" {
 		v.Admin, err = parseListen(o.Admin)
 		check("admin", err)
 	}
-	v.Upstream, err = parseEndpoint(o.Upstream)
-	check("upstream", err)
+	check("envoy-version", o.Version.check())
 	v.Authz, err = parseEndpoint(o.Authz)
 	check("authz", err)
 	v.Routes, err = parseRoutes(o.Routes)
