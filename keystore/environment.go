@@ -55,3 +55,13 @@ func (s *Store) environment(name string) (Environment, error) {
 	}
 	return Environment{}, &InvalidError{"environment", problem, "choose one of " + strings.Join(names, ", ")}
 }
+
+// environmentOf is the environment whose keys begin with prefix, or none.
+func (s *Store) environmentOf(prefix string) string {
+	for _, e := range *s.environments.Load() {
+		if e.KeyPrefix == prefix {
+			return e.Name
+		}
+	}
+	return ""
+}

@@ -168,3 +168,14 @@ func (s *Store) ChangeAtLength(id string) error {
 		return &Record{Action: "key.update", Details: []Detail{{Name: "ended", Texts: texts}}}, s.update(tx, &r, r.CreatedAt)
 	})
 }
+
+// Uses counts the keys of whose use the file knows.
+func (s *Store) Uses() (n int, err error) {
+	for _, err := range s.uses.Walk(s.db, nil) {
+		if err != nil {
+			return 0, err
+		}
+		n++
+	}
+	return n, nil
+}

@@ -22,11 +22,16 @@ type ImportedKey struct {
 
 	KeySpec // Tenant must be set. An expiry in the past is kept. Permissions nil are none
 
-	ID        string    // ^[A-Za-z0-9_-]{1,64}$; empty: made
-	State     State     // empty: active. StateExpired needs ExpiresAt in the past
-	Start     string    // up to 38 printable ASCII characters that may be shown; may be empty
-	CreatedAt time.Time // zero: now
-	UpdatedAt time.Time // zero: CreatedAt
+	// KeyPrefix is what the printed key begins with: where no Environment is named, it is the one whose keys begin so.
+	// Empty: not known.
+	KeyPrefix string
+
+	ID         string    // ^[A-Za-z0-9_-]{1,64}$; empty: made
+	State      State     // empty: active. StateExpired needs ExpiresAt in the past
+	Start      string    // up to 38 printable ASCII characters that may be shown; may be empty
+	CreatedAt  time.Time // zero: now
+	UpdatedAt  time.Time // zero: CreatedAt
+	LastUsedAt time.Time // zero: never
 
 	// Hash is the SHA-256 of the whole printed key, see [ParseHash].
 	Hash [32]byte
@@ -34,15 +39,18 @@ type ImportedKey struct {
 
 // ImportResult says what became of the lines of an import.
 type ImportResult struct {
-	Added   int
-	Skipped int       // id or hash was there already
-	Refused []Refusal // any: nothing was imported
+	Added    int
+	Skipped  int       // id or hash was there already
+	Refused  []Refusal // any: nothing was imported. The first 100 of them
+	Unlisted int       // how many more were refused
 }
+
+const maxRefusals = 100
 
 // Refusal is a line that cannot be imported.
 type Refusal struct {
 	Line    int
-	Problem string // for operators
+	Problem string // for operators, with what to do
 }
 
 // lotLength is how many lines are staged in one transaction.
@@ -52,7 +60,7 @@ const lotLength = 5000
 // from lines, or ctx ends. What is there already is skipped, never overwritten.
 //
 // Lines are staged in the file as they come, and become valid together when the last has come. One import runs at a time;
-// another waits. A result with Refused comes without an error: all bad lines are in it, and Added is 0. An
+// another waits. A result with Refused comes without an error: all bad lines are counted in it, and Added is 0. An
 // [*InvalidError] from lines, beside a key that holds only its Line, refuses that line like one that is found bad here.
 func (s *Store) Import(ctx context.Context, o ImportOptions, lines iter.Seq2[ImportedKey, error], now time.Time) (ImportResult, error) {
 	if s.readOnly {
@@ -76,7 +84,7 @@ func (s *Store) Import(ctx context.Context, o ImportOptions, lines iter.Seq2[Imp
 	if err != nil {
 		return ImportResult{}, fmt.Errorf("importing keys: %w", err)
 	}
-	return ImportResult{Refused: im.result.Refused}, nil
+	return ImportResult{Refused: im.result.Refused, Unlisted: im.result.Unlisted}, nil
 }
 
 // importer is one import under way.
@@ -98,7 +106,8 @@ type owner struct {
 // candidate is a line on its way into the file.
 type candidate struct {
 	record
-	owner *owner
+	owner    *owner
+	lastUsed time.Time
 }
 
 // run stages all lines and publishes them, unless one is refused.
@@ -116,7 +125,7 @@ func (im *importer) run(ctx context.Context, lines iter.Seq2[ImportedKey, error]
 			c, err = im.candidate(&line)
 		}
 		if invalid := (*InvalidError)(nil); errors.As(err, &invalid) {
-			im.result.Refused = append(im.result.Refused, Refusal{line.Line, invalid.Error()})
+			im.refuse(line.Line, invalid)
 			continue
 		}
 		if err != nil {
@@ -150,6 +159,19 @@ func (im *importer) publish(ctx context.Context) error {
 	})
 }
 
+// refuse notes a bad line.
+func (im *importer) refuse(line int, why *InvalidError) {
+	if len(im.result.Refused) == maxRefusals {
+		im.result.Unlisted++
+		return
+	}
+	problem := why.Error()
+	if why.Hint != "" {
+		problem += "; " + why.Hint
+	}
+	im.result.Refused = append(im.result.Refused, Refusal{line, problem})
+}
+
 // begin gives the import its number, which is below those of its keys, and hides what will have that number.
 func (im *importer) begin(ctx context.Context) error {
 	if err := im.s.sweepImports(); err != nil {
@@ -165,6 +187,9 @@ func (im *importer) begin(ctx context.Context) error {
 
 // candidate turns a line into what is staged, without its number and, if none is given, its id. Error: *InvalidError.
 func (im *importer) candidate(line *ImportedKey) (candidate, error) {
+	if line.Environment == "" {
+		line.Environment = im.s.environmentOf(line.KeyPrefix)
+	}
 	k, err := im.s.key(&line.KeySpec, im.now)
 	if err != nil {
 		return candidate{}, err
@@ -190,7 +215,7 @@ func (im *importer) candidate(line *ImportedKey) (candidate, error) {
 	h := im.s.hashers.get()
 	defer im.s.hashers.put(h)
 	only := secret{number: 1, kind: kindSHA256, hash: *h.foreign(line.Hash), created: toMillis(k.CreatedAt), start: line.Start}
-	return candidate{owner: o, record: record{Key: k, head: head{
+	return candidate{owner: o, lastUsed: line.LastUsedAt, record: record{Key: k, head: head{
 		version: 1, batch: im.batch, state: state, expires: toMillis(line.ExpiresAt), secrets: []secret{only},
 	}}}, nil
 }
@@ -202,10 +227,9 @@ func (im *importer) check(line *ImportedKey) error {
 	if !isShowable(line.Start) {
 		return &InvalidError{"start", "is not what may be shown of a key", "up to 38 printable ASCII characters"}
 	}
-	if err := checkTime("created_at", line.CreatedAt); err != nil {
-		return err
-	}
-	return checkTime("updated_at", line.UpdatedAt)
+	return errors.Join(
+		checkTime("created_at", line.CreatedAt), checkTime("updated_at", line.UpdatedAt), checkTime("last_used_at", line.LastUsedAt),
+	)
 }
 
 // state is the stored state of a line.
@@ -308,5 +332,8 @@ func (im *importer) insert(tx *store.Tx, c *candidate) (ok bool, err error) {
 	if errors.Is(err, store.ErrExists) && c.ID != "" {
 		return false, nil
 	}
-	return err == nil, err
+	if err != nil || c.lastUsed.IsZero() {
+		return err == nil, err
+	}
+	return true, im.s.uses.Put(tx, number(r.number), useRecord{use: use{last: toMillis(c.lastUsed)}})
 }

@@ -60,7 +60,7 @@ func TestImportKeepsWhatTheLineSays(t *testing.T) {
 		RateLimit: &keystore.RateLimit{Window: time.Hour, Max: 60},
 	}
 	full.ID, full.State, full.Start = "old_key-1", keystore.StateExpired, "mk-ful"
-	full.CreatedAt, full.UpdatedAt = noon.Add(-3*time.Hour), noon.Add(-2*time.Hour)
+	full.CreatedAt, full.UpdatedAt, full.LastUsedAt = noon.Add(-3*time.Hour), noon.Add(-2*time.Hour), noon.Add(-time.Hour)
 	disabled, revoked := line(2, "mk-disabled"), line(3, "mk-revoked")
 	disabled.State, revoked.State = keystore.StateDisabled, keystore.StateRevoked
 	result, err := s.Import(t.Context(), keystore.ImportOptions{}, listed([]keystore.ImportedKey{full, disabled, revoked}), noon)
@@ -71,7 +71,7 @@ func TestImportKeepsWhatTheLineSays(t *testing.T) {
 		ID: "old_key-1", Tenant: "default", TenantKind: keystore.KindAccount, Environment: "TEST", Start: "mk-ful", Name: "old",
 		Description: "from before", State: keystore.StateExpired, Permissions: []string{"a:x", "b:x"}, OnBehalfOf: keystore.DelegationNone,
 		ExpiresAt: noon.Add(-time.Hour), CIDRs: full.CIDRs, Metadata: full.Metadata, Remaining: full.Remaining, Limits: full.Limits,
-		Refill: full.Refill, RateLimit: full.RateLimit, CreatedAt: full.CreatedAt, UpdatedAt: full.UpdatedAt, Version: 1,
+		Refill: full.Refill, RateLimit: full.RateLimit, CreatedAt: full.CreatedAt, UpdatedAt: full.UpdatedAt, LastUsedAt: full.LastUsedAt, Version: 1,
 		Secrets: []keystore.Secret{{Start: "mk-ful", CreatedAt: full.CreatedAt}},
 	}
 	got, err := s.Key(t.Context(), "old_key-1", noon)
@@ -115,6 +115,9 @@ func TestImportIsAllOrNothing(t *testing.T) {
 		lines = append(lines, line(i+1, fmt.Sprint("mk-", i)))
 	}
 	spoil := func(n int, how func(*keystore.ImportedKey)) { how(&lines[n-1]) }
+	for i := range lines {
+		lines[i].LastUsedAt = noon
+	}
 	spoil(6001, func(k *keystore.ImportedKey) { k.Tenant = "nobody" })
 	spoil(6002, func(k *keystore.ImportedKey) { k.Permissions = []string{"x"} })
 	spoil(6003, func(k *keystore.ImportedKey) { k.ID = "a b" })
@@ -154,6 +157,9 @@ func nothingImported(t *testing.T, s *keystore.Store) {
 	}
 	if _, err := s.Lookup(t.Context(), "mk-0", nil, noon); !errors.Is(err, keystore.ErrUnknown) {
 		t.Errorf("Lookup: %v", err)
+	}
+	if n, err := s.Uses(); err != nil || n != 0 {
+		t.Errorf("the use of %d keys is left, %v", n, err)
 	}
 }
 

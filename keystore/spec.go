@@ -188,6 +188,11 @@ func checkQuota(spec *KeySpec) error {
 	if f := spec.Refill; f != nil && (f.Amount < 1 || !isWholeMillis(f.Interval)) {
 		return &InvalidError{"refill", "needs an amount of at least 1 and an interval of at least 1 ms", ""}
 	}
+	if f := spec.Refill; f != nil {
+		if err := checkTime("refill.last_at", f.LastAt); err != nil {
+			return err
+		}
+	}
 	if r := spec.RateLimit; r != nil && (r.Window < time.Second || r.Window > maxRateWindow || !isWholeMillis(r.Window) || r.Max < 1 || r.Max > maxRate) {
 		return &InvalidError{"rate_limit", "needs a window of 1000 to 2678400000 ms and a maximum of 1 to 1000000000", ""}
 	}

@@ -19,11 +19,17 @@ func (s *Store) sweepImports() error {
 	}
 	for _, batch := range batches {
 		var h head
-		err := sweep(s.db, s.keys, headsOf(&h), batch, func(h *head) bool { return h.batch == batch })
+		forget := func(tx *store.Tx, key []byte) error {
+			if err := s.uses.Delete(tx, key); err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			return s.keys.Delete(tx, key)
+		}
+		err := sweep(s.db, forget, headsOf(&h), batch, func(h *head) bool { return h.batch == batch })
 		if err != nil {
 			return err
 		}
-		err = sweep(s.db, s.tenants, s.tenants, 1, func(t tenantRecord) bool { return t.batch == batch })
+		err = sweep(s.db, s.tenants.Delete, s.tenants, 1, func(t tenantRecord) bool { return t.batch == batch })
 		if err != nil {
 			return err
 		}
@@ -34,8 +40,8 @@ func (s *Store) sweepImports() error {
 	return nil
 }
 
-// sweep deletes the rows of t from number from on that are condemned by what look shows of them.
-func sweep[R, L any](db *store.DB, t *store.Table[R], look *store.Table[L], from uint32, condemned func(L) bool) error {
+// sweep forgets the rows from number from on that are condemned by what look shows of them.
+func sweep[L any](db *store.DB, forget func(*store.Tx, []byte) error, look *store.Table[L], from uint32, condemned func(L) bool) error {
 	for at := number(from); at != nil; {
 		_, err := db.Update(func(tx *store.Tx) (err error) {
 			var doomed [][]byte
@@ -43,7 +49,7 @@ func sweep[R, L any](db *store.DB, t *store.Table[R], look *store.Table[L], from
 				return bytes.Clone(key), condemned(*l), nil
 			})
 			for _, key := range doomed {
-				err = errors.Join(err, t.Delete(tx, key))
+				err = errors.Join(err, forget(tx, key))
 			}
 			return err
 		})
