@@ -12,7 +12,7 @@ import (
 
 type keysImportCmd struct {
 	located
-	Format                 string `required:"" enum:"postern,better-auth,sha256,bcrypt,argon2id" placeholder:"FORMAT" help:"Form of the file. This version takes sha256: JSON lines, each the JSON of a key, with hash, the SHA-256 of the whole printed key in hex or unpadded base64url."`
+	Format                 string `required:"" enum:"postern,better-auth,sha256,bcrypt,argon2id" placeholder:"FORMAT" help:"Form of the file, JSON lines in each: sha256, better-auth. See above."`
 	CreateTenants          bool   `help:"Make tenants that do not exist. Otherwise their lines are refused."`
 	AcceptUnenforcedLimits bool   `help:"Take lines with limits, remaining, refill or rate_limit, which this version stores and does not enforce. Otherwise they are refused."`
 	File                   string `arg:"" help:"File to read; - is standard input."`
@@ -20,7 +20,11 @@ type keysImportCmd struct {
 
 // Help is the detail of the command's help.
 func (*keysImportCmd) Help() string {
-	return `All lines or none: if one is refused nothing is imported, and all bad lines are named. An id or hash that is there already is skipped, never overwritten.
+	return `All lines or none: if one is refused nothing is imported; the first 100 bad lines are named, the others counted. An id or hash that is there already is skipped, never overwritten. Members that a format does not know are refused.
+
+sha256: each line is the JSON of a key, as "postern keys get" shows it; id may be left out. hash is the SHA-256 of the whole printed key, in hex or unpadded base64url.
+
+better-auth: each line is a row of its table apikey, under the names of its columns. The owner (referenceId or userId) becomes the tenant. permissions and metadata are objects or their text; times are RFC 3339, SQL (UTC where there is no zone), or seconds or milliseconds of Unix time. prefix chooses the environment where there are several; a member environment, which better-auth does not have, may name it. requestCount and rateLimitWindowStart are not kept.
 
 Example:
 
@@ -30,8 +34,8 @@ Example:
 
 // Run imports keys.
 func (k *keysImportCmd) Run(ctx context.Context, out *output) error {
-	if k.Format != "sha256" {
-		return hint(fmt.Errorf("--format %s is not built yet", k.Format), "this version imports sha256")
+	if k.Format != "sha256" && k.Format != "better-auth" {
+		return hint(fmt.Errorf("--format %s is not built yet", k.Format), "this version imports sha256 and better-auth")
 	}
 	lines := out.stdin
 	if k.File != "-" {
@@ -61,10 +65,13 @@ func (k *keysImportCmd) report(out *output, r admin.ImportResult) error {
 	for _, refused := range r.Refused {
 		out.note("%s:%d: %s", k.File, refused.Line, cell(refused.Problem))
 	}
+	if r.Unlisted > 0 {
+		out.note("%s: %d more lines are refused", k.File, r.Unlisted)
+	}
 	if r.Unenforced > 0 {
 		out.note("%d keys have limits, which are stored and not enforced", r.Unenforced)
 	}
 	return out.data(r, func(w io.Writer) {
-		_, _ = fmt.Fprintf(w, "added %d, skipped %d, refused %d\n", r.Added, r.Skipped, len(r.Refused))
+		_, _ = fmt.Fprintf(w, "added %d, skipped %d, refused %d\n", r.Added, r.Skipped, len(r.Refused)+r.Unlisted)
 	})
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // maxReply bounds a reply that is read as a whole: all but lists.
-const maxReply = 64 << 20 // an import lists every bad line
+const maxReply = 64 << 20
 
 // Client asks a [NewHandler] in typed calls. Its errors are [*Error] when Postern answered, and otherwise say what kept
 // it from answering, wrapping the transport's error; errors.Is finds fs.ErrNotExist and ECONNREFUSED where no Postern runs.
@@ -89,8 +89,8 @@ func (c *Client) RevokeKey(ctx context.Context, id string) (Key, error) {
 	return ask[Key](ctx, c, http.MethodPost, "/v1/keys/"+segment(id)+"/revoke", nil)
 }
 
-// Import adds keys from lines of JSON, each the JSON of a key with its hash: all of them or none. When lines were
-// refused the error is an [*Error] and the result lists them.
+// Import adds keys from lines of JSON: all of them or none. When lines were refused the error is an [*Error] and the
+// result lists them.
 func (c *Client) Import(ctx context.Context, o ImportOptions, lines io.Reader) (ImportResult, error) {
 	query := url.Values{}
 	set(query, "format", o.Format)

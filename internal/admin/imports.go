@@ -15,6 +15,12 @@ import (
 	"github.com/postern-auth/postern/keystore"
 )
 
+// The formats of an import.
+const (
+	formatSHA256     = "sha256"
+	formatBetterAuth = "better-auth"
+)
+
 // importLine is a line of an import: the JSON of a key, and its hash.
 type importLine struct {
 	KeyRequest
@@ -23,7 +29,7 @@ type importLine struct {
 	State      string     `json:"state,omitempty"`
 	CreatedAt  *time.Time `json:"created_at,omitempty"`
 	UpdatedAt  *time.Time `json:"updated_at,omitempty"`
-	LastUsedAt *time.Time `json:"last_used_at,omitempty"` // read, not kept: it would be a use that nobody saw here
+	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
 	Hash       string     `json:"hash,omitempty"`
 }
 
@@ -50,11 +56,11 @@ func importOptions(r *http.Request) (ImportOptions, error) {
 		return o, err
 	}
 	switch o.Format = query.Get("format"); o.Format {
-	case "sha256":
-	case "postern", "better-auth", "bcrypt", "argon2id":
-		return o, invalid("format", fmt.Sprintf("%s is not built yet", o.Format), "sha256 is")
+	case formatSHA256, formatBetterAuth:
+	case "postern", "bcrypt", "argon2id":
+		return o, invalid("format", fmt.Sprintf("%s is not built yet", o.Format), "sha256 and better-auth are")
 	default:
-		return o, invalid("format", fmt.Sprintf("%q is not a format", o.Format), "sha256 is one")
+		return o, invalid("format", fmt.Sprintf("%q is not a format", o.Format), "choose sha256 or better-auth")
 	}
 	for name, value := range map[string]*bool{
 		"create_tenants":           &o.CreateTenants,
@@ -73,14 +79,22 @@ func importOptions(r *http.Request) (ImportOptions, error) {
 
 // importer turns lines into keys, and remembers what they would limit.
 type importer struct {
-	handler    *handler
-	fields     fields // of importLine
-	accept     bool   // limits that nothing enforces
+	tenant     string // of lines that name none
+	read       lineReader
+	accept     bool // limits that nothing enforces
 	unenforced int
 }
 
+// lineReader reads a line of some format. limited is the field that would limit the key, or nothing. Error:
+// [*keystore.InvalidError].
+type lineReader func(line []byte) (key keystore.ImportedKey, limited string, err error)
+
 func newImporter(h *handler, o ImportOptions) *importer {
-	return &importer{handler: h, fields: fieldsOf(reflect.TypeFor[importLine]()), accept: o.AcceptUnenforcedLimits}
+	im := &importer{tenant: h.DefaultTenant, accept: o.AcceptUnenforcedLimits, read: newLineReader()}
+	if o.Format == formatBetterAuth {
+		im.read = newRowReader()
+	}
+	return im
 }
 
 // keys reads lines until the stream ends. One that cannot be taken is refused, and the next is read.
@@ -129,44 +143,59 @@ func readLine(lines *bufio.Reader) ([]byte, error) {
 
 // key reads one line. Error: [*keystore.InvalidError].
 func (im *importer) key(line []byte) (keystore.ImportedKey, error) {
-	var l importLine
-	if err := im.fields.decode(line, &l); err != nil {
+	key, limited, err := im.read(line)
+	if err != nil {
 		return keystore.ImportedKey{}, err
 	}
-	if field, ok := l.limited(); ok {
+	if limited != "" {
 		if !im.accept {
-			return keystore.ImportedKey{}, invalid(field, "is not enforced yet; --accept-unenforced-limits stores it", "")
+			return keystore.ImportedKey{}, invalid(limited, "is not enforced yet", "--accept-unenforced-limits stores it")
 		}
 		im.unenforced++
 	}
-	return im.handler.imported(&l)
+	key.Tenant = cmp.Or(key.Tenant, im.tenant)
+	return key, nil
 }
 
-// imported is a line as the key store takes it, by the rules of the profile.
-func (h *handler) imported(l *importLine) (keystore.ImportedKey, error) {
+// newLineReader reads importLines.
+func newLineReader() lineReader {
+	fields := fieldsOf(reflect.TypeFor[importLine]())
+	return func(line []byte) (keystore.ImportedKey, string, error) {
+		var l importLine
+		if err := fields.decode(line, &l); err != nil {
+			return keystore.ImportedKey{}, "", err
+		}
+		key, err := l.key()
+		limited, _ := l.limited()
+		return key, limited, err
+	}
+}
+
+// key is a line as the key store takes it.
+func (l *importLine) key() (keystore.ImportedKey, error) {
 	spec, err := l.spec()
 	if err != nil {
 		return keystore.ImportedKey{}, err
 	}
-	spec.Tenant = cmp.Or(spec.Tenant, h.DefaultTenant)
 	hash, err := keystore.ParseHash(l.Hash)
 	if err != nil {
 		return keystore.ImportedKey{}, err
 	}
 	return keystore.ImportedKey{
-		KeySpec:   spec,
-		ID:        l.ID,
-		State:     keystore.State(l.State),
-		Start:     l.Start,
-		CreatedAt: orZero(l.CreatedAt),
-		UpdatedAt: orZero(l.UpdatedAt),
-		Hash:      hash,
+		KeySpec:    spec,
+		ID:         l.ID,
+		State:      keystore.State(l.State),
+		Start:      l.Start,
+		CreatedAt:  orZero(l.CreatedAt),
+		UpdatedAt:  orZero(l.UpdatedAt),
+		LastUsedAt: orZero(l.LastUsedAt),
+		Hash:       hash,
 	}, nil
 }
 
 // reply says what became of the lines.
 func (im *importer) reply(w http.ResponseWriter, result keystore.ImportResult) error {
-	reply := ImportResult{Added: result.Added, Skipped: result.Skipped, Refused: []Refusal{}}
+	reply := ImportResult{Added: result.Added, Skipped: result.Skipped, Refused: []Refusal{}, Unlisted: result.Unlisted}
 	for _, refusal := range result.Refused {
 		reply.Refused = append(reply.Refused, Refusal{Line: refusal.Line, Problem: refusal.Problem})
 	}
@@ -179,7 +208,7 @@ func (im *importer) reply(w http.ResponseWriter, result keystore.ImportResult) e
 		Error
 		ImportResult
 	}{
-		Error{Message: fmt.Sprintf("%d lines were refused; nothing was imported", len(reply.Refused))},
+		Error{Message: fmt.Sprintf("%d lines were refused; nothing was imported", len(reply.Refused)+reply.Unlisted)},
 		reply,
 	})
 	return nil

@@ -41,7 +41,7 @@ func TestImport(t *testing.T) {
 			}
 			expect(t, r, 200, `{"id":"one","tenant":"default","environment":"LIVE","start":"fk_abc","name":"n","description":"d","state":"disabled",`+
 				`"permissions":["a:x","b:x"],"on_behalf_of":"none","expires_at":"2027-01-01T00:00:00Z","remaining":null,"limits":[],"cidrs":["10.0.0.0/8"],`+
-				`"metadata":{"a":1},"created_at":"2020-01-01T00:00:00Z","updated_at":"2021-01-01T00:00:00Z","last_used_at":null,`+
+				`"metadata":{"a":1},"created_at":"2020-01-01T00:00:00Z","updated_at":"2021-01-01T00:00:00Z","last_used_at":"2022-01-01T00:00:00Z",`+
 				`"secrets":[{"start":"fk_abc","created_at":"2020-01-01T00:00:00Z","ends_at":null,"requests":0,"last_used_at":null}]}`, "GET", "/v1/keys/one", "")
 
 			again := must(c.Import(t.Context(), sha256Format, strings.NewReader(lines)))(t)

@@ -69,6 +69,9 @@ func (f fields) decode(data []byte, v any) error {
 // mistyped says what a member should have been.
 func mistyped(name string, t reflect.Type, err error) error {
 	if nested, ok := errors.AsType[*keystore.InvalidError](err); ok {
+		if nested.Field == "" {
+			return invalid(name, nested.Problem, nested.Hint)
+		}
 		return invalid(name+"."+nested.Field, nested.Problem, nested.Hint)
 	}
 	if t.Kind() == reflect.Pointer {

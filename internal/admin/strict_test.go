@@ -43,9 +43,44 @@ func FuzzImportLine(f *testing.F) {
 		if diff := cmp.Diff(string(written), string(rewritten)); diff != "" {
 			t.Fatal(diff)
 		}
-		im := newImporter(&handler{}, ImportOptions{})
+		im := newImporter(&handler{}, ImportOptions{Format: formatSHA256})
 		if key, err := im.key(line); err != nil && key.Hash != [32]byte{} {
 			t.Fatalf("a refused line gave %+v", key)
+		}
+	})
+}
+
+// A row of better-auth is a key under the hash that stands in it, or refused with nothing left of it.
+func FuzzBetterAuthRow(f *testing.F) {
+	hash := strings.Repeat("A", 43)
+	f.Add([]byte(`{"id":1,"userId":"u","key":"` + hash + `","permissions":"{\"a\":[\"b\"]}","metadata":"\"{}\"","enabled":"f","createdAt":1790848800000}`))
+	f.Add([]byte(`{"id":"a","referenceId":"o","key":"` + hash + `","permissions":{"a":[null]},"remaining":"5","refillAmount":1,"refillInterval":9223372036854775807}`))
+	f.Add([]byte(`{"id":"a","referenceId":"o","key":"` + hash + `","rateLimitTimeWindow":1e3,"rateLimitMax":-1,"expiresAt":"2026-11-01 13:30:00+01"}`))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		key, err := newImporter(&handler{}, ImportOptions{Format: formatBetterAuth, AcceptUnenforcedLimits: true}).key(line)
+		if err != nil {
+			if _, ok := errors.AsType[*keystore.InvalidError](err); !ok {
+				t.Fatalf("error %v is not an InvalidError", err)
+			}
+			if diff := cmp.Diff(keystore.ImportedKey{}, key, cmp.AllowUnexported(keystore.ImportedKey{})); diff != "" {
+				t.Fatalf("a refused row gave %s", diff)
+			}
+			return
+		}
+		members, err := membersOf(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range members {
+			var text string
+			if m.name == "key" && json.Unmarshal(m.value, &text) == nil {
+				if hash, err := keystore.ParseHash(text); err != nil || hash != key.Hash {
+					t.Fatalf("key %x stands under the hash %q", key.Hash, text)
+				}
+			}
+		}
+		if key.ID == "" || key.Tenant == "" {
+			t.Fatalf("%s is a key of nobody: %+v", line, key)
 		}
 	})
 }
@@ -77,7 +112,7 @@ func FuzzMembers(f *testing.F) {
 func BenchmarkImportLine(b *testing.B) {
 	line := []byte(`{"id":"9sD3kQ0ZpT1x","tenant":"acme","environment":"LIVE","start":"mk-9sD","name":"backend","description":null,"state":"active","permissions":["note:read"],` +
 		`"on_behalf_of":"any","expires_at":null,"remaining":null,"limits":[],"cidrs":[],"metadata":{"team":"blue"},"created_at":"2026-11-02T09:00:00Z","hash":"` + strings.Repeat("0", 64) + `"}`)
-	im := newImporter(&handler{}, ImportOptions{})
+	im := newImporter(&handler{}, ImportOptions{Format: formatSHA256})
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := im.key(line); err != nil {

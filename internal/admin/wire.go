@@ -94,9 +94,10 @@ type Status struct {
 // ImportResult says what became of the lines of an import. If any was refused, nothing was imported.
 type ImportResult struct {
 	Added      int       `json:"added"`
-	Skipped    int       `json:"skipped"`    // id or hash was there already
-	Unenforced int       `json:"unenforced"` // lines with limits, which nothing enforces yet
-	Refused    []Refusal `json:"refused"`    // in the order of the lines
+	Skipped    int       `json:"skipped"`            // id or hash was there already
+	Unenforced int       `json:"unenforced"`         // lines with limits, which nothing enforces yet
+	Refused    []Refusal `json:"refused"`            // the first 100, in the order of the lines
+	Unlisted   int       `json:"unlisted,omitempty"` // how many more were refused
 }
 
 // Refusal is a line that cannot be imported.

@@ -59,6 +59,35 @@ func imported(g *gate, c contract) func(*testing.T) { // mka1 1
 	}
 }
 
+func betterAuth(g *gate, c contract) func(*testing.T) { // mka1 1 and 4
+	return func(t *testing.T) {
+		printed, off := "mk-"+strings.Repeat(rand.Text(), 3)[:64], "mk-"+strings.Repeat(rand.Text(), 3)[:64]
+		row := func(id, key, columns string) string {
+			sum := sha256.Sum256([]byte(key))
+			return `{"id":"` + id + `","name":"backend","start":"mk-abc","prefix":"mk-","key":"` + base64.RawURLEncoding.EncodeToString(sum[:]) +
+				`","userId":"acme","rateLimitEnabled":false,"rateLimitTimeWindow":86400000,"rateLimitMax":10,"requestCount":0,` +
+				`"createdAt":"2026-01-02T03:04:05.678Z","updatedAt":"2026-01-02T03:04:05.678Z","metadata":null,` + columns + "}\n"
+		}
+		file := filepath.Join(t.TempDir(), "apikey.jsonl")
+		rows := row("old1", printed, `"enabled":true,"permissions":"{\"agent\":[\"read\",\"create\"]}"`) + row("old2", off, `"enabled":0,"permissions":null`)
+		if err := os.WriteFile(file, []byte(rows), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		g.Run(t, "keys", "import", "--format", "better-auth", file)
+		for _, d := range g.doors(t) {
+			t.Run(d.name, func(t *testing.T) {
+				got := d.allowed(t, "/api/v1/agents", c.credential(printed))
+				if id, held := one(t, got, "x-api-key-id"), one(t, got, "x-permissions"); id != "old1" || held != "agent:create,agent:read" {
+					t.Errorf("arrived as key %q with permissions %q", id, held)
+				}
+				c.refused.is(t, g.refused(t, d, c.shut, c.credential(off)))
+			})
+		}
+		g.Run(t, "keys", "enable", "old2")
+		g.front(t).allowed(t, c.shut, c.credential(off))
+	}
+}
+
 func endUserPolicies(g *gate, c contract) func(*testing.T) { // mka1 10
 	return func(t *testing.T) {
 		k := g.mint(t, c.holder...)

@@ -17,6 +17,7 @@ func TestMKA1(t *testing.T) {
 	t.Run("what every profile promises", promises(g, c))
 	t.Run("the scheme is read generously, once", bearer(g, c))
 	t.Run("imported keys keep working", imported(g, c))
+	t.Run("keys of better-auth keep working", betterAuth(g, c))
 	t.Run("policies demand or forbid an end user", endUserPolicies(g, c))
 	t.Run("accounts and organisations own keys", organisations(g, c))
 	t.Run("the contract's own examples come out so", mka1Examples(g, c))
