@@ -8,8 +8,8 @@ type Listen struct {
 	Authz Address `yaml:"authz"`
 	// API is the public HTTP listener. Left out: not served. Not built yet.
 	API Address `yaml:"api"`
-	// Admin is the HTTP listener of operators, on loopback; it serves what health serves. Left out: only the socket
-	// admin.sock in data_dir.
+	// Admin is the HTTP listener of operators: what health serves and, with admin.token, management. Beyond loopback it
+	// needs admin.tls, admin.token and admin.hosts. Left out: only the socket admin.sock in data_dir.
 	Admin Address `yaml:"admin"`
 	// Health serves /livez, /readyz, /healthz and /metrics without credentials, for kubelet and Prometheus. Left out:
 	// not served.
@@ -41,13 +41,14 @@ type API struct {
 	TLS *TLS `yaml:"tls"`
 }
 
-// Admin is about the HTTP listener of operators. Management over TCP is not built yet, so all three are refused.
+// Admin is about the HTTP listener of operators. Import, export and backup stay on the socket admin.sock in data_dir.
 type Admin struct {
-	// TLS of the listener.
+	// TLS of the listener; with client_ca only those with a certificate of that authority may connect.
 	TLS *TLS `yaml:"tls"`
-	// Token that management over TCP demands, on loopback too.
+	// Token that management over TCP demands, on loopback too: at least 32 characters. Left out: no management there.
 	Token *Secret `yaml:"token"`
-	// Hosts that a request may name, against DNS rebinding.
+	// Hosts that a request for management may name, without port, against DNS rebinding. Default, on loopback:
+	// localhost, 127.0.0.1 and [::1].
 	Hosts []string `yaml:"hosts"`
 }
 

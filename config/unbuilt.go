@@ -26,17 +26,12 @@ type unbuilt struct {
 // refused are the keys that would protect.
 func (r *rules) refused() []unbuilt {
 	const (
-		limits     = "limits are not built yet"
-		management = "management over TCP is not built yet"
-		elsewhere  = "remove it, and limit elsewhere until limits are enforced here"
-		socket     = "remove it, and use the socket admin.sock in data_dir"
+		limits    = "limits are not built yet"
+		elsewhere = "remove it, and limit elsewhere until limits are enforced here"
 	)
 	return []unbuilt{
 		{"record_mac", r.RecordMAC, "a MAC of records is not built yet", "write false, and keep others away from data_dir"},
 		{"authz.on_failure", r.Authz.OnFailure == OnFailureErrorResponse, "error_response is not built yet", "write deny: what cannot be checked is refused with 503"},
-		{"admin.tls", r.Admin.TLS != nil, management, socket},
-		{"admin.token", r.Admin.Token != nil, management, socket},
-		{"admin.hosts", len(r.Admin.Hosts) > 0, management, socket},
 		{"issuers", len(r.Issuers) > 0, "tokens of identity providers are not built yet", "remove it: this version refuses all tokens"},
 		{"default_limits", len(r.DefaultLimits) > 0, limits, elsewhere},
 		{"tiers", len(r.Tiers) > 0, limits, elsewhere},

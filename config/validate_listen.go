@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net/netip"
 	"strings"
 )
 
@@ -11,10 +12,7 @@ import (
 func (r *rules) listeners() {
 	r.addresses()
 	r.admission()
-	if r.fine("listen.admin") && !r.Listen.Admin.Local() {
-		r.problem("listen.admin", quote(r.Listen.Admin.String())+" can be reached from other machines, and this version has no management over TCP to protect",
-			"listen on loopback, like 127.0.0.1:9193, and serve metrics and health to others with listen.health")
-	}
+	r.management()
 	r.certificates("authz.tls", r.Authz.TLS)
 	r.certificates("api.tls", r.API.TLS)
 	r.certificates("admin.tls", r.Admin.TLS)
@@ -69,6 +67,68 @@ func (r *rules) admission() {
 	}
 }
 
+const (
+	minToken = 32  // characters
+	maxHost  = 253 // of a name in DNS
+)
+
+// management over TCP takes a token, and beyond this machine a certificate and the names of the listener as well (R-ADM-1).
+func (r *rules) management() {
+	given := []struct {
+		path string
+		ok   bool
+	}{{"admin.tls", r.Admin.TLS != nil}, {"admin.token", r.Admin.Token != nil}, {"admin.hosts", len(r.Admin.Hosts) > 0}}
+	var missing []string
+	for _, g := range given {
+		switch {
+		case !g.ok && !r.broken[g.path]:
+			missing = append(missing, g.path)
+		case r.Listen.Admin.IsZero() && !r.broken["listen.admin"] && r.fine(g.path):
+			r.warn(g.path, "has no effect: listen.admin is not set", "set listen.admin, or remove it: the socket admin.sock in data_dir needs none of it")
+		}
+	}
+	if r.fine("listen.admin") && !r.Listen.Admin.Local() && len(missing) > 0 {
+		r.problem("listen.admin", quote(r.Listen.Admin.String())+" can be reached from other machines, without "+strings.Join(missing, ", "),
+			"set all of admin.tls, admin.token and admin.hosts, or listen on loopback, like 127.0.0.1:9193; listen.health serves metrics and health to others")
+	}
+	if r.Admin.Token != nil && r.fine("admin.token") {
+		r.token("admin.token", *r.Admin.Token)
+	}
+	if len(r.Admin.Hosts) > 0 && r.Admin.Token == nil && r.fine("admin.hosts") && !r.Listen.Admin.IsZero() && r.Listen.Admin.Local() {
+		r.warn("admin.hosts", "has no effect without admin.token: nothing is managed on this listener", "set admin.token, or remove it")
+	}
+	for i, host := range r.Admin.Hosts {
+		if path := fmt.Sprintf("admin.hosts[%d]", i); r.fine(path) && !isHost(host) {
+			r.problem(path, quote(host)+" is not the name of a host", "write it without scheme, port and path, like admin.example.com")
+		}
+	}
+}
+
+// token must be what the header Authorization can carry, and too long to guess.
+func (r *rules) token(path string, s Secret) {
+	const hint = "make one with: openssl rand -hex 32"
+	switch {
+	case !wordOf(string(s.Bytes()), len(s.Bytes()), "-._~+/="):
+		r.problem(path, "the "+s.Source()+" holds what a Bearer token cannot", hint)
+	case len(s.Bytes()) < minToken:
+		r.problem(path, fmt.Sprintf("the %s holds %d characters, of at least %d", s.Source(), len(s.Bytes()), minToken), hint)
+	}
+}
+
+// isHost reports whether a request can name text as its host.
+func isHost(text string) bool {
+	if address, ok := strings.CutPrefix(text, "["); ok {
+		text, ok = strings.CutSuffix(address, "]")
+		if !ok {
+			return false
+		}
+	}
+	if _, err := netip.ParseAddr(text); err == nil {
+		return !strings.Contains(text, "%")
+	}
+	return wordOf(text, maxHost, ".-_") && !strings.HasPrefix(text, ".") && !strings.Contains(text, "..")
+}
+
 // certificates must be PEM and fit their key.
 func (r *rules) certificates(path string, t *TLS) {
 	if t == nil || !r.fine(path) {
@@ -79,7 +139,7 @@ func (r *rules) certificates(path string, t *TLS) {
 			"give the PEM of a certificate and of its private key")
 	}
 	if t.ClientCA != nil && !x509.NewCertPool().AppendCertsFromPEM(t.ClientCA.Bytes()) {
-		r.problem(path+".client_ca", quote(t.ClientCA.Path)+" holds no certificate", "give the PEM of the authority that signs Envoy's certificate")
+		r.problem(path+".client_ca", quote(t.ClientCA.Path)+" holds no certificate", "give the PEM of the authority that signs the certificates of those who connect")
 	}
 }
 

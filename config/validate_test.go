@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,16 +89,67 @@ func TestAdmissionToChecks(t *testing.T) {
 	})
 }
 
-// R-ADM-1: the operators' listener stays on this machine.
-func TestAdminStaysOnThisMachine(t *testing.T) {
-	const refused = ` can be reached from other machines, and this version has no management over TCP to protect; listen on loopback, like 127.0.0.1:9193, and serve metrics and health to others with listen.health`
+// R-ADM-1: beyond this machine management needs TLS, a token and the names of the listener; without all three there is no start.
+func TestAdminStaysOnThisMachineOrProtectsItself(t *testing.T) {
+	const (
+		reached = ` can be reached from other machines, without `
+		remedy  = `; set all of admin.tls, admin.token and admin.hosts, or listen on loopback, like 127.0.0.1:9193; listen.health serves metrics and health to others`
+		refused = reached + `admin.tls, admin.token, admin.hosts` + remedy
+		tls     = "tls: { cert: a.pem, key: { file: a.key } }"
+		token   = "token: { file: token }"
+		hosts   = "hosts: [admin.example.com]"
+		public  = "listen: { admin: 0.0.0.0:9193 }\nadmin: { "
+		local   = "listen: { admin: 127.0.0.1:9193 }\nadmin: { "
+		at      = `2: listen.admin: "0.0.0.0:9193"`
+		weak    = "; make one with: openssl rand -hex 32"
+		noHost  = " is not the name of a host; write it without scheme, port and path, like admin.example.com"
+	)
 	check(t, []rule{
 		allow("loopback", "listen: { admin: 127.0.0.1:9193 }"),
 		allow("a Unix socket", `listen: { admin: "unix:///run/postern/operators.sock" }`),
 		deny("every address", "listen: { admin: 0.0.0.0:9193 }", `2: listen.admin: "0.0.0.0:9193"`+refused),
 		deny("another address", "listen: { admin: 192.0.2.1:9193 }", `2: listen.admin: "192.0.2.1:9193"`+refused),
+		deny("a name", "listen: { admin: postern.internal:9193 }", `2: listen.admin: "postern.internal:9193"`+refused),
+		allow("all three", public+tls+", "+token+", "+hosts+" }"),
+		deny("no TLS", public+token+", "+hosts+" }", at+reached+"admin.tls"+remedy),
+		deny("no token", public+tls+", "+hosts+" }", at+reached+"admin.token"+remedy),
+		deny("no hosts", public+tls+", "+token+" }", at+reached+"admin.hosts"+remedy),
+		deny("an empty list of hosts", public+tls+", "+token+", hosts: [] }", at+reached+"admin.hosts"+remedy),
+		deny("a token that is wrong is not missing", public+tls+", token: { env: UNSET }, "+hosts+" }",
+			`3: admin.token: the variable "UNSET" is not set; set it, or name another`),
+		allow("on loopback a token is enough", local+token+" }"),
+		deny("a token that can be guessed", local+"token: { file: short } }", `3: admin.token: the file "short" holds what a Bearer token cannot`+weak),
+		deny("a shorter one", local+"token: { env: SHARED_SECRET } }", `3: admin.token: the variable "SHARED_SECRET" holds 20 characters, of at least 32`+weak),
+		deny("an empty one", local+"token: { env: EMPTY } }", `3: admin.token: the variable "EMPTY" is empty; put the secret into it`),
+		deny("a certificate and no key", local+"tls: { cert: a.pem, key: { file: token } } }",
+			`3: admin.tls.cert: "a.pem" and the file "token" are no pair: tls: failed to find any PEM data in key input; give the PEM of a certificate and of its private key`),
+		deny("a client_ca that is none", local+"tls: { cert: a.pem, key: { file: a.key }, client_ca: token } }",
+			`3: admin.tls.client_ca: "token" holds no certificate; give the PEM of the authority that signs the certificates of those who connect`),
+		allow("hosts by name and address", local+token+`, hosts: [admin.example.com, localhost, 192.0.2.1, "::1", "[2001:db8::1]"] }`),
+		deny("hosts that no request names", local+token+`, hosts: ["https://a.example", "a.example:443", "*.example.com", "a/b", "[::1", "fe80::1%eth0"] }`,
+			`3: admin.hosts[0]: "https://a.example"`+noHost, `3: admin.hosts[1]: "a.example:443"`+noHost, `3: admin.hosts[2]: "*.example.com"`+noHost,
+			`3: admin.hosts[3]: "a/b"`+noHost, `3: admin.hosts[4]: "[::1"`+noHost, `3: admin.hosts[5]: "fe80::1%eth0"`+noHost),
 		allow("health may be anywhere", "listen: { health: 0.0.0.0:9194 }"),
 	})
+}
+
+func TestAdminKeysWithoutAnythingToProtect(t *testing.T) {
+	const unheard = " has no effect: listen.admin is not set; set listen.admin, or remove it: the socket admin.sock in data_dir needs none of it"
+	for yaml, want := range map[string][]string{
+		"version: 1\nadmin: { token: { file: token }, hosts: [a.example], tls: { cert: a.pem, key: { file: a.key } } }": {
+			"postern.yaml:2: admin.hosts:" + unheard, "postern.yaml:2: admin.tls:" + unheard, "postern.yaml:2: admin.token:" + unheard,
+		},
+		"version: 1\nlisten: { admin: 127.0.0.1:9193 }\nadmin: { hosts: [a.example] }": {
+			"postern.yaml:3: admin.hosts: has no effect without admin.token: nothing is managed on this listener; set admin.token, or remove it",
+		},
+		"version: 1\nlisten: { admin: 127.0.0.1:9193 }\nadmin: { hosts: [a.example], token: { file: token } }": nil,
+	} {
+		got := texts(valid(t, yaml).Warnings)
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s\n%s", yaml, diff)
+		}
+	}
 }
 
 func TestListenersHaveAddressesOfTheirOwn(t *testing.T) {

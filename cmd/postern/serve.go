@@ -134,6 +134,8 @@ func (p *postern) listen(ctx context.Context) error {
 			operators := telemetry.NewServer(admin.NewHandler(options), p.log)
 			operators.ConnContext = peerActor
 			p.servers = append(p.servers, server{operators, l})
+		case "admin":
+			p.servers = append(p.servers, p.management(l, options, watchers))
 		default:
 			p.servers = append(p.servers, server{telemetry.NewServer(watchers, p.log), l})
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 
 	"github.com/postern-auth/postern/extauthz"
 )
@@ -10,6 +11,7 @@ import (
 type snapshot struct {
 	settings
 	checks extauthz.Snapshot // what answers Envoy
+	admin  *tls.Config       // of listen.admin; nil: none
 }
 
 // newSnapshot builds all that s asks for, on the data that are open, and puts nothing in force.
@@ -24,7 +26,10 @@ func (p *postern) newSnapshot(s settings) (*snapshot, error) {
 	if s.Authz.SharedSecret != nil {
 		n.checks.SharedSecret = s.Authz.SharedSecret.Bytes()
 	}
-	n.checks.TLS, err = serverTLS(s.Authz.TLS)
+	if n.checks.TLS, err = serverTLS(s.Authz.TLS); err != nil {
+		return nil, err
+	}
+	n.admin, err = serverTLS(s.Admin.TLS)
 	return n, err
 }
 

@@ -3,8 +3,9 @@
 //
 // # Laws
 //
-//  1. Whoever can reach the handler is an operator: it asks for no credential. It is served on a Unix socket of mode 0600
-//     and in process, never on TCP. What a browser was led to send is refused all the same: a foreign Origin,
+//  1. Whoever can reach the handler is an operator: on a Unix socket of mode 0600 and in process it asks for no credential.
+//     Where others can connect, [Options] has a [Remote]: then each request brings the token, names the listener by a name of
+//     its own, and neither imports nor exports. What a browser was led to send is refused everywhere: a foreign Origin,
 //     Sec-Fetch-Site cross-site or same-site, and a body that does not say it is JSON.
 //  2. A printed key is in one reply, that of its creation. No reply holds a hash; no URL, no error and no line of the log holds
 //     a credential. No reply may be stored.
@@ -38,7 +39,8 @@
 // # Errors
 //
 // {"error","hint","field"}: one line for the operator, what to do, and the JSON name of the value at fault; the last two
-// only where they are known. 400 a value is not acceptable; 403 a browser from elsewhere; 404; 405 with Allow; 409 it
+// only where they are known. 400 a value is not acceptable; 401 a remote request without the token; 403 a browser from elsewhere,
+// another host, or what is only done on this machine; 404; 405 with Allow; 409 it
 // exists already, or a revoked key was to be changed; 413; 415; 422 an import with bad lines, which are in "refused"; 500 a
 // panic; 503 the store cannot be read or written; 507 the disk is full.
 package admin

@@ -31,6 +31,9 @@ type Options struct {
 	// Status answers GET /v1/status. Nil: the zero Status.
 	Status func(context.Context) Status
 
+	// Remote says who is served where others than this machine's operators can connect. Nil: everybody who can.
+	Remote *Remote
+
 	// Log gets what replies leave out. Nil: nowhere. Changes are logged by Keys, with the actor of the request's context.
 	Log *slog.Logger
 
@@ -87,6 +90,14 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	reply.Header().Set("Cache-Control", "no-store")
 	reply.Header().Set("X-Content-Type-Options", "nosniff")
 	defer h.recover(reply, r)
+	if h.Remote != nil {
+		admitted, err := h.Remote.admit(reply, r)
+		if err != nil {
+			h.refuse(reply, r, err)
+			return
+		}
+		r = admitted
+	}
 	if err := sameOrigin(r); err != nil {
 		h.refuse(reply, r, err)
 		return
@@ -112,6 +123,14 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, methods map[str
 	serve, ok := methods[method]
 	if !ok {
 		h.refuse(w, r, notAllowed(w, methods))
+		return
+	}
+	if h.Remote != nil && isLocal(r.Pattern) {
+		h.refuse(w, r, &Error{
+			Status:  http.StatusForbidden,
+			Message: "this is not done over the network",
+			Hint:    "run the command on the machine of this Postern: it speaks over admin.sock in data_dir",
+		})
 		return
 	}
 	if err := serve(w, r, h.Now()); err != nil {

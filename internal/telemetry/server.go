@@ -67,6 +67,12 @@ func NewHandler(health Health, gatherer prometheus.Gatherer, log *slog.Logger) h
 	})
 }
 
+// Watches says whether a handler of [NewHandler] answers at this path, for whoever shares its listener with others.
+func Watches(path string) bool {
+	_, ok := route(path, nil, nil)
+	return ok
+}
+
 // route finds who serves a path.
 func route(path string, health Health, metrics http.Handler) (serve http.Handler, ok bool) {
 	switch path {
