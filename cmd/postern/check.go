@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -25,24 +24,25 @@ func (*checkCmd) Help() string {
 type checkConfigCmd struct {
 	located
 	File  string `arg:"" optional:"" help:"Configuration file; like --config."`
-	Envoy string `hidden:"" placeholder:"FILE"`
+	Envoy string `placeholder:"FILE" help:"Examine this Envoy configuration instead: a bootstrap, in YAML or JSON, or what Envoy's admin listener says on /config_dump."`
 }
 
 // Help is the detail of the command's help.
 func (*checkConfigCmd) Help() string {
 	return `Prints ok, or all problems at once as FILE:LINE: PATH: what is wrong; what to do. Touches nothing but the file and the secrets that it names. As a report it is text even where no terminal is, unless -o is given.
 
+With --envoy it says what of an Envoy's configuration lets requests past this Postern, makes checks fail, or hides something, each as FILE:LINE: SEVERITY: PATH: what is wrong; what to do. Errors are exit 1, warnings are not.
+
 Example:
 
-    postern check config postern.yaml`
+    postern check config postern.yaml
+    curl -s localhost:9901/config_dump?include_eds > dump.json
+    postern check config postern.yaml --envoy dump.json`
 }
 
 // Run validates the file.
 func (c *checkConfigCmd) Run(out *output) error {
 	switch {
-	case c.Envoy != "":
-		return hint(errors.New("--envoy is not built yet: this version does not examine an Envoy configuration"),
-			"leave it out, and use what `postern render envoy` writes")
 	case c.File != "" && c.Config != "" && c.File != c.Config:
 		return misuse(fmt.Errorf("two configuration files: %q and --config %q", c.File, c.Config), "postern check config --help")
 	case c.File != "":
@@ -54,6 +54,9 @@ func (c *checkConfigCmd) Run(out *output) error {
 	}
 	if out.given == "" {
 		out.given = formatTable // a report, not data
+	}
+	if c.Envoy != "" {
+		return examine(out, s, c.Envoy)
 	}
 	served, err := newServed(s)
 	if err != nil {

@@ -1,0 +1,233 @@
+package envoy_test
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/postern-auth/postern/envoy"
+)
+
+// wrong is a change of the rendered bootstrap, and all that is found then: rule, place, what stands there.
+type wrong struct {
+	change edit
+	want   []string
+}
+
+// errorsOf are the changes that let requests past the gate, or break it.
+func errorsOf() map[string]wrong {
+	stripped := func(names string) string {
+		return "not_stripped " + atEarly + " " + names + " not removed before the check"
+	}
+	misses := func(names string) string {
+		return "allow_expression " + atRules + ".allow_expression decoder_header_mutation_rules do not allow " + names
+	}
+	return map[string]wrong{
+		"fails open":    {swap("failure_mode_allow: false", "failure_mode_allow: true"), []string{"failure_mode_allow " + atFilter + ".failure_mode_allow failure_mode_allow is set"}},
+		"fails open, y": {swap("failure_mode_allow: false", "failureModeAllow: Yes"), []string{"failure_mode_allow " + atFilter + ".failure_mode_allow failure_mode_allow is set"}},
+		"only watches":  {filter("shadow_mode: true"), []string{"shadow_mode " + atFilter + ".shadow_mode shadow_mode is set"}},
+		"a part is asked about": {
+			filter("filter_enabled: { default_value: { numerator: 50 }, runtime_key: a }"),
+			[]string{"filter_enabled " + atFilter + ".filter_enabled filter_enabled is set"},
+		},
+		"metadata choose": {
+			filter("filter_enabled_metadata: { filter: a, path: [ { key: b } ], value: { bool_match: true } }", "deny_at_disable: { default_value: false }"),
+			[]string{"filter_enabled " + atFilter + ".filter_enabled_metadata filter_enabled_metadata is set"},
+		},
+		"the API of old":    {swap("transport_api_version: V3", "transport_api_version: V2"), []string{"transport_api_version " + atFilter + ".transport_api_version transport_api_version is not V3"}},
+		"no API said":       {swap("transport_api_version: V3", "transport_api_version: ~"), []string{"transport_api_version " + atFilter + ".transport_api_version transport_api_version is not V3"}},
+		"HTTP/1.1":          {swap("http2_protocol_options: { connection_keepalive: { interval: 30s, timeout: 5s } }", "http_protocol_options: {}"), []string{"no_http2 " + atCluster + ".typed_extension_protocol_options HTTP/2 is not configured"}},
+		"HTTP/2 if offered": {swap("explicit_http_config:", "auto_config:"), []string{"no_http2 " + atCluster + ".typed_extension_protocol_options HTTP/2 is not configured"}},
+		"follows redirects": {route(`match: { prefix: "/" }, route: { cluster: upstream, internal_redirect_policy: {} }`), []string{"internal_redirect_policy " + atRoute + ".route.internal_redirect_policy the route follows redirects itself"}},
+		"follows them by the field of old": {
+			route(`match: { prefix: "/" }, route: { cluster: upstream, internal_redirect_action: HANDLE_INTERNAL_REDIRECT }`),
+			[]string{"internal_redirect_policy " + atRoute + ".route.internal_redirect_action the route follows redirects itself"},
+		},
+		"nothing is removed early": {
+			strip("- append: { header: { key: x-environment, value: LIVE } }"),
+			[]string{
+				stripped("x-tenant-id, x-environment, x-api-key-id, x-user-id, x-permissions"),
+				"failure_header_not_stripped " + atEarly + " x-envoy-auth-failure-mode-allowed not removed before the check",
+			},
+		},
+		"one is not": {swap("environment|api[-_.]key[-_.]id|user", "api[-_.]key[-_.]id|user"), []string{stripped("x-environment")}},
+		"one spelling of each": {
+			strip("- remove: X-Tenant-Id\n" + strings.Repeat(" ", 14) +
+				"- remove_on_match: { key_matcher: { safe_regex: { regex: 'x-environment|x[-_.](api[-_.]key[-_.]id|user[-_.]id|permissions)|x-envoy-auth.*' } } }"),
+			[]string{"stripped_in_one_spelling " + atEarly + " x-tenant-id but not x_tenant-id, x-environment but not x_environment removed before the check"},
+		},
+		"no dots": {
+			swap(`regex: "x[-_.](tenant[-_.]id|environment|api[-_.]key[-_.]id|user`, `regex: "x[-_](tenant[-_.]id|environment)|x[-_.](api[-_.]key[-_.]id|user`),
+			[]string{"stripped_in_one_spelling " + atEarly + " x-tenant-id but not x.tenant-id, x-environment but not x.environment removed before the check"},
+		},
+		"what Postern reads": {
+			swap("- remove_on_match:", "- remove: X-On-Behalf-Of\n              - remove_on_match: { key_matcher: { prefix: AUTH, ignore_case: true } }\n              - remove_on_match:"),
+			[]string{
+				"input_stripped " + atEarly + "[0].typed_config.mutations[0] x-on-behalf-of is removed before the check",
+				"input_stripped " + atEarly + "[0].typed_config.mutations[1] authorization is removed before the check",
+			},
+		},
+		"a mutation is not allowed":   {swap("api[-_.]key([-_.]id)?|tenant[-_.]id|environment", "api[-_.]key([-_.]id)?|tenant[-_.]id"), []string{misses("x-environment")}},
+		"a credential is not allowed": {swap(`regex: "authorization|`, `regex: "`), []string{misses("authorization")}},
+		"a spelling is not allowed": {
+			swap("api[-_.]key([-_.]id)?|tenant[-_.]id|environment|user[-_.]id|permissions|on[-_.]behalf[-_.]of)", "api[-_.]key([-_.]id)?|tenant[-_.]id|environment|user[-_.]id|permissions|on-behalf-of)"),
+			[]string{misses("x-on_behalf-of")},
+		},
+		"the header of Envoy's own is not allowed": {
+			allow("allow_expression: { regex: 'authorization|x[-_.].*' }\n                disallow_expression: { regex: x-envoy.* }"),
+			[]string{misses("x-envoy-auth-failure-mode-allowed")},
+		},
+		"no expression": {
+			allow("disallow_all: true"),
+			[]string{misses("authorization, x-api-key, x-tenant-id, x-environment, x-api-key-id, x-user-id, x-permissions, x-on-behalf-of, x-envoy-auth-failure-mode-allowed")},
+		},
+		"Envoy's names are protected": {allow("disallow_is_error: true"), []string{misses("x-envoy-auth-failure-mode-allowed")}},
+		"an expression forbids":       {allow("disallow_expression: { regex: x.user.id }\n                allow_envoy: true"), []string{misses("x-user-id")}},
+		"an expression that is none": {
+			swap(`regex: "authorization|`, `regex: "authorization(|`),
+			[]string{
+				"bad_expression " + atRules + `.allow_expression.regex "authorization(|x[-_.](api[-_.]key([-_.]id)?|tenant[-_.]id|environment|user[-_.]i…" cannot be used`,
+				misses("authorization, x-api-key, x-tenant-id, x-environment, x-api-key-id, x-user-id, x-permissions, x-on-behalf-of, x-envoy-auth-failure-mode-allowed"),
+			},
+		},
+		"expressions are too large": {
+			swap("layered_runtime:", "stats_config: {}\n#"),
+			[]string{"max_program_size " + atRules + ".allow_expression.regex the expression is larger than re2.max_program_size.error_level, which is 100"},
+		},
+		"the limit is low": {
+			swap("re2: { max_program_size: { error_level: 1000 } }", "re2.max_program_size.error_level: 50"),
+			[]string{
+				"max_program_size " + atEarly + "[0].typed_config.mutations[0].remove_on_match.key_matcher.safe_regex.regex the expression is larger than re2.max_program_size.error_level, which is 50",
+				"max_program_size " + atRules + ".allow_expression.regex the expression is larger than re2.max_program_size.error_level, which is 50",
+			},
+		},
+		"all routes remove a header":        {routes("request_headers_to_remove: [X-Tenant-Id, x-on-behalf-of]"), []string{"route_removes_header " + atRoutes + ".request_headers_to_remove request_headers_to_remove names x-tenant-id, x-on-behalf-of"}},
+		"a virtual host removes a header":   {host("request_headers_to_remove: [x-on-behalf-of]"), []string{"route_removes_header " + atHost + ".request_headers_to_remove request_headers_to_remove names x-on-behalf-of"}},
+		"a route removes a header":          {route(`match: { prefix: "/" }, route: { cluster: upstream }, request_headers_to_remove: [x-environment]`), []string{"route_removes_header " + atRoute + ".request_headers_to_remove request_headers_to_remove names x-environment"}},
+		"a weighted cluster removes one":    {route(`match: { prefix: "/" }, route: { weighted_clusters: { clusters: [ { name: upstream, weight: 1, request_headers_to_remove: [x-permissions] } ] } }`), []string{"route_removes_header " + atRoute + ".route.weighted_clusters.clusters[0].request_headers_to_remove request_headers_to_remove names x-permissions"}},
+		"a route adds a header":             {route(`match: { prefix: "/" }, route: { cluster: upstream }, request_headers_to_add: [ { header: { key: X-Environment, value: LIVE } } ]`), []string{"route_adds_header " + atRoute + ".request_headers_to_add request_headers_to_add names x-environment"}},
+		"an upgrade has filters of its own": {swap(`- upgrade_type: "websocket"`, `- upgrade_type: "websocket"`+"\n"+`            filters: [ { name: router, typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router } } ]`), []string{"upgrade_not_asked " + atManager + `.upgrade_configs[0].filters the upgrade "websocket" has filters of its own, and none asks Postern`}},
+		"another service is asked":          {all(swap("cluster_name: postern, skip", "cluster_name: authz, skip"), swap("  - name: postern\n", "  - name: authz\n"), swap("/run/postern/authz.sock", "/run/opa.sock")), []string{"not_asked " + atFilter + ` no listener asks this Postern, which listens on unix:///run/postern/authz.sock; ext_authz asks cluster "authz" at unix:///run/opa.sock`}},
+		"a service is asked over HTTP":      {swap("envoy_grpc: { cluster_name: postern, skip_envoy_headers: true }\n                timeout: 0.25s", "~\n              http_service: { server_uri: { uri: postern, cluster: postern, timeout: 1s } }"), []string{"not_asked " + atFilter + " no listener asks this Postern, which listens on unix:///run/postern/authz.sock; ext_authz asks an HTTP service, and Postern speaks gRPC"}},
+		"there is no filter":                {swap("filters.http.ext_authz.v3.ExtAuthz", "filters.http.buffer.v3.Buffer"), []string{"not_asked . no listener asks this Postern: there is no ext_authz filter"}},
+		"no route enables the filter":       {all(swap("- name: envoy.filters.http.ext_authz\n", "- name: envoy.filters.http.ext_authz\n            disabled: true\n"), route(`match: { prefix: "/" }, redirect: {}`)), []string{"not_asked " + atFilter + ` no listener asks this Postern, which listens on unix:///run/postern/authz.sock; ext_authz asks cluster "postern" at unix:///run/postern/authz.sock`}},
+		"there is no cluster":               {swap("  - name: postern\n", "  - name: other\n"), []string{"no_cluster " + atService + `.envoy_grpc there is no cluster "postern"`}},
+	}
+}
+
+func TestErrorsAreFound(t *testing.T) { // R-SPOOF-1, R-SPOOF-5
+	check(t, envoy.Error, errorsOf())
+}
+
+// check tries each change, in every form that the file can have. All that is found is at least as grave.
+func check(t *testing.T, gravest envoy.Severity, cases map[string]wrong) {
+	t.Helper()
+	for _, name := range slices.Sorted(maps.Keys(cases)) {
+		c := cases[name]
+		t.Run(name, func(t *testing.T) {
+			text := c.change(t, bootstrapOf(t, "default"))
+			found := examine(t, text, gate(t, "default"))
+			want := slices.Sorted(slices.Values(c.want))
+			if diff := cmp.Diff(want, brief(found)); diff != "" {
+				t.Errorf("findings (-want +got):\n%s", diff)
+			}
+			if !slices.ContainsFunc(found, func(f envoy.Finding) bool { return f.Severity == gravest }) {
+				t.Errorf("none of %v is of severity %s", found, gravest)
+			}
+			lines := strings.Split(text, "\n")
+			for _, f := range found {
+				if !stands(f.Path, lines[f.Line-1]) {
+					t.Errorf("%s is said to be on line %d: %s", f.Path, f.Line, lines[f.Line-1])
+				}
+			}
+			for form, other := range map[string]string{
+				"JSON":                   asJSON(t, text, func(name string) string { return name }),
+				"JSON in lowerCamelCase": asJSON(t, text, camel),
+			} {
+				if diff := cmp.Diff(want, brief(examine(t, other, gate(t, "default")))); diff != "" {
+					t.Errorf("findings in %s (-want +got):\n%s", form, diff)
+				}
+			}
+			// An Envoy that runs has taken its expressions; where it found them says the path.
+			inDump := slices.DeleteFunc(examine(t, asDump(t, text), gate(t, "default")), func(f envoy.Finding) bool { return f.Rule == "max_program_size" })
+			want = slices.DeleteFunc(want, func(s string) bool { return strings.HasPrefix(s, "max_program_size ") })
+			if diff := cmp.Diff(withoutPaths(want), withoutPaths(brief(inDump))); diff != "" {
+				t.Errorf("findings in a dump (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// stands reports whether a line may be that of a path: it names its last field, or the one above where that is absent, or
+// begins an item of a list.
+func stands(path, line string) bool {
+	fields := strings.Split(path, ".")
+	for _, field := range fields[max(len(fields)-2, 0):] {
+		name, _, _ := strings.Cut(field, "[")
+		if strings.Contains(line, name) || strings.Contains(line, camel(name)) {
+			return true
+		}
+	}
+	return path == "." || strings.HasPrefix(strings.TrimSpace(line), "- ")
+}
+
+func TestEveryRuleIsTried(t *testing.T) {
+	tried := map[string]bool{"shared_secret": true} // by TestTheSecretIsSent
+	for _, cases := range []map[string]wrong{errorsOf(), warningsOf()} {
+		for _, c := range cases {
+			for _, want := range c.want {
+				rule, _, _ := strings.Cut(want, " ")
+				tried[rule] = true
+			}
+		}
+	}
+	want := slices.Sorted(slices.Values(envoy.RuleNames()))
+	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(tried))); diff != "" {
+		t.Errorf("rules (-known +tried):\n%s", diff)
+	}
+}
+
+func TestTheSecretIsSent(t *testing.T) { // R-GRPC-1
+	o := gate(t, "default")
+	o.SharedSecret = true
+	want := []string{"shared_secret " + atService + ".initial_metadata x-postern-secret is not sent"}
+	if diff := cmp.Diff(want, brief(examine(t, bootstrapOf(t, "default"), o))); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+	with := with(func(o *envoy.Options) { o.Names, o.SharedSecret = profile(t, "default"), true })
+	if found := examine(t, string(render(t, with)), o); len(found) > 0 {
+		t.Errorf("found %v", found)
+	}
+}
+
+func TestWhatIsRenderedIsClean(t *testing.T) {
+	for _, name := range []string{"default", "mka1", "mlm"} {
+		for option, change := range map[string]func(*envoy.Options){
+			"plain":    func(*envoy.Options) {},
+			"tcp":      func(o *envoy.Options) { o.Authz = "0.0.0.0:9191" },
+			"name":     func(o *envoy.Options) { o.Authz = "postern.auth:9191" },
+			"admin":    func(o *envoy.Options) { o.Admin = "localhost:9901" },
+			"routes":   func(o *envoy.Options) { o.Routes = []string{"/v1", "/v1/files/"} },
+			"upgrades": func(o *envoy.Options) { o.Upgrades = []string{"connect", "h2c"} },
+			"secret":   func(o *envoy.Options) { o.SharedSecret = true },
+			"tls":      func(o *envoy.Options) { o.TLS = &envoy.TLS{CA: "ca.pem", Cert: "a.pem", Key: "a.key"} },
+		} {
+			t.Run(name+", "+option, func(t *testing.T) {
+				o := minimal()
+				change(&o)
+				o.Names = profile(t, name)
+				text := string(render(t, o))
+				gate := gate(t, name)
+				gate.Authz, gate.SharedSecret = o.Authz, o.SharedSecret
+				for form, text := range map[string]string{"YAML": text, "JSON": asJSON(t, text, camel), "dump": asDump(t, text)} {
+					if found := examine(t, text, gate); len(found) > 0 {
+						t.Errorf("%s: found %v", form, found)
+					}
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,253 @@
+package envoy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// routing is what the routes behind a manager make of its filters.
+type routing struct {
+	*examination
+	m     *manager
+	asked map[*authz]bool // those that some route enables, or that nobody disables
+}
+
+func (r *routing) asks(f *authz) bool { return r.asked[f] }
+
+func (r *routing) any() bool { return len(r.asked) > 0 }
+
+// routing walks all the routes of a manager, and examines them.
+func (x *examination) routing(m *manager) *routing {
+	r := &routing{x, m, map[*authz]bool{}}
+	config := m.get("route_config")
+	rds := m.get("rds")
+	if rds.there() {
+		config = x.routes[rds.get("route_config_name").text()]
+	}
+	switch {
+	case config.there():
+		r.configuration(config)
+		return r
+	case rds.there():
+		x.report("not_examined", rds, m.in, "its routes come from elsewhere (rds), and this file does not hold them")
+	case m.get("scoped_routes").there():
+		x.report("not_examined", m.get("scoped_routes"), m.in, "its routes are scoped")
+	}
+	for _, f := range m.filters {
+		r.asked[f] = true
+	}
+	return r
+}
+
+// levels are the places that speak about one route, from the route configuration down.
+type levels []spot
+
+func (l levels) down(s spot) levels { return append(slices.Clip(l), s) }
+
+func (r *routing) configuration(config spot) {
+	l := levels{config}
+	if config.get("vhds").there() {
+		r.report("not_examined", config.get("vhds"), r.m.in, "virtual hosts come from elsewhere (vhds)")
+	}
+	checked := false
+	for host := range config.get("virtual_hosts").items() {
+		in := r.m.in + ", virtual host " + shorten(host.get("name").text())
+		if r.host(l.down(host), host, in) {
+			checked = true
+		}
+	}
+	r.level(config, r.m.in, checked)
+}
+
+// host walks one virtual host, and reports whether Postern is asked about some of it.
+func (r *routing) host(l levels, host spot, in string) (checked bool) {
+	if tree := host.get("matcher"); tree.there() {
+		r.report("not_examined", tree, in, "its routes are chosen by a matcher")
+	}
+	var open []opening
+	for route := range host.get("routes").items() {
+		some, passes := r.route(l.down(route), route, in+", route "+routeName(route))
+		checked = checked || some
+		open = append(open, passes...)
+	}
+	r.level(host, in, checked)
+	if len(open) > 0 {
+		more := ""
+		if n := len(open) - 1; n > 0 {
+			more = fmt.Sprintf(", as do %d more of this virtual host", n)
+		}
+		r.report("unchecked_route", open[0].at, open[0].in, "the route goes to %s without a check, and leaves %s on the request%s",
+			open[0].to, strings.Join(open[0].left, ", "), more)
+	}
+	return checked
+}
+
+// opening is a way to an upstream that Postern is not asked about.
+type opening struct {
+	at   spot
+	in   string
+	to   string
+	left []string // what is not removed on it
+}
+
+// route walks one route, with all its clusters.
+func (r *routing) route(l levels, route spot, in string) (checked bool, open []opening) {
+	action := route.get("route")
+	leaves := slices.Collect(action.get("weighted_clusters", "clusters").items())
+	for _, leaf := range leaves {
+		to := cmp.Or(leaf.get("name").text(), leaf.get("cluster_header").text())
+		some := r.leaf(l.down(leaf))
+		r.level(leaf, in, some)
+		if checked = checked || some; !some {
+			open = r.opening(open, l.down(leaf), in, to)
+		}
+	}
+	if len(leaves) == 0 {
+		if checked = r.leaf(l); !checked && action.there() {
+			to := cmp.Or(action.get("cluster").text(), action.get("cluster_header").text(), action.get("cluster_specifier_plugin").text())
+			open = r.opening(open, l, in, to)
+		}
+	}
+	r.level(route, in, checked)
+	policy, old := action.get("internal_redirect_policy"), action.get("internal_redirect_action")
+	switch {
+	case checked && policy.there():
+		r.report("internal_redirect_policy", policy, in, "the route follows redirects itself")
+	case checked && (old.text() == "HANDLE_INTERNAL_REDIRECT" || old.text() == "1"):
+		r.report("internal_redirect_policy", old, in, "the route follows redirects itself")
+	}
+	return checked, open
+}
+
+// leaf reports whether Postern is asked about the requests that l speaks about, and notes by which filters.
+func (r *routing) leaf(l levels) (checked bool) {
+	for _, f := range r.m.filters {
+		on := !f.disabled
+		for _, level := range slices.Backward(l) {
+			if set, enabled := override(level, f.name); set {
+				on = enabled
+				break
+			}
+		}
+		if on {
+			r.asked[f] = true
+			checked = true
+		}
+	}
+	return checked
+}
+
+// opening appends a way to an upstream that leaves what Postern reads on the request: nobody has verified it.
+func (r *routing) opening(open []opening, l levels, in, to string) []opening {
+	if r.API != "" {
+		addresses := r.addresses(r.clusters[to])
+		if slices.ContainsFunc(addresses, func(a string) bool { return leadsTo(a, r.API) }) {
+			return open // Postern itself, which reads it
+		}
+	}
+	left := slices.DeleteFunc(slices.Clone(r.Names.Inputs), func(name string) bool {
+		return slices.ContainsFunc(l, func(level spot) bool { return removes(level, name) })
+	})
+	if len(left) == 0 {
+		return open
+	}
+	return append(open, opening{l[len(l)-1], in, quote(shorten(to)), left})
+}
+
+// level examines what one place says for all the requests below it. checked is whether Postern is asked about some.
+func (r *routing) level(s spot, in string, checked bool) { //nolint:revive // checked is what was found, not a mode
+	for _, f := range r.m.filters {
+		_, settings := perFilter(s, f.name)
+		check := settings.get("check_settings")
+		for _, service := range []string{"grpc_service", "http_service"} {
+			if at := check.get(service); at.there() {
+				r.report("per_route_service", at, in, "%s is set for a part of the routes", service)
+			}
+		}
+		if at := check.get("with_request_body"); at.there() {
+			r.report("with_request_body", at, in, "with_request_body is set")
+		}
+	}
+	if !checked {
+		return
+	}
+	managed := slices.Concat(r.Names.Outputs, r.Names.Inputs)
+	removed := slices.DeleteFunc(slices.Clone(managed), func(name string) bool { return !removes(s, name) })
+	if len(removed) > 0 {
+		r.report("route_removes_header", s.get("request_headers_to_remove"), in, "request_headers_to_remove names %s", strings.Join(removed, ", "))
+	}
+	added := slices.DeleteFunc(managed, func(name string) bool { return !adds(s, name) })
+	if len(added) > 0 {
+		r.report("route_adds_header", s.get("request_headers_to_add"), in, "request_headers_to_add names %s", strings.Join(added, ", "))
+	}
+}
+
+func removes(s spot, name string) bool {
+	for item := range s.get("request_headers_to_remove").items() {
+		if strings.EqualFold(item.text(), name) {
+			return true
+		}
+	}
+	return false
+}
+
+func adds(s spot, name string) bool {
+	for item := range s.get("request_headers_to_add").items() {
+		if strings.EqualFold(item.get("header", "key").text(), name) {
+			return true
+		}
+	}
+	return false
+}
+
+// perFilter is what a place says about a filter, without the wrapper that may be around it.
+func perFilter(s spot, filter string) (wrapper, settings spot) {
+	for name, config := range s.get("typed_per_filter_config").entries() {
+		if name != filter {
+			continue
+		}
+		kind, body := config.typed()
+		if kind == typeFilterConfig {
+			wrapper = body
+			kind, body = body.get("config").typed()
+		}
+		if kind == typeAuthzRoute {
+			settings = body
+		}
+		return wrapper, settings
+	}
+	return spot{}, spot{}
+}
+
+// override is whether a place says that a filter is on or off, and which.
+func override(s spot, filter string) (set, enabled bool) {
+	wrapper, settings := perFilter(s, filter)
+	switch {
+	case wrapper.there() && wrapper.get("disabled").flag():
+		return true, false
+	case settings.there():
+		return true, !settings.get("disabled").flag()
+	}
+	return wrapper.there(), true
+}
+
+// routeName is a route's name, or what it matches.
+func routeName(route spot) string {
+	if name := route.get("name").text(); name != "" {
+		return shorten(name)
+	}
+	match := route.get("match")
+	for _, kind := range []string{"path", "prefix", "path_separated_prefix"} {
+		if text := match.get(kind).text(); text != "" {
+			return shorten(text)
+		}
+	}
+	for _, kind := range []string{"safe_regex", "connect_matcher", "path_match_policy"} {
+		if match.get(kind).there() {
+			return strings.TrimSpace(kind + " " + shorten(match.get(kind, "regex").text()))
+		}
+	}
+	return "without a match"
+}
