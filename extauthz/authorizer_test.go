@@ -95,7 +95,7 @@ func TestTheZeroDecisionDenies(t *testing.T) {
 	}
 	allowed := []string{"allowed", "public", "preflight"}
 	names := map[string]bool{}
-	for _, r := range extauthz.Reasons() {
+	for r := range extauthz.Reasons() {
 		if r.Class() == extauthz.ClassAllowed {
 			if r.String() != allowed[0] {
 				t.Errorf("%s allows, want %s", r, allowed[0])

@@ -19,15 +19,6 @@ func OpenByNobody(r *Request) Reason { return new(policy).open(r) }
 // Response is the CheckResponse that answers r with d.
 func (a *Authorizer) Response(d *Decision, r *Request) []byte { return a.appendResponse(nil, d, r) }
 
-// Reasons returns every reason.
-func Reasons() []Reason {
-	var all []Reason
-	for r := range reasonCount {
-		all = append(all, r)
-	}
-	return all
-}
-
 // Classes returns every class.
 func Classes() []Class {
 	var all []Class

@@ -41,7 +41,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		}
 	}
 	m := &metrics{spoofed: spoofed, duration: duration}
-	for reason := range reasonCount {
+	for reason := range Reasons() {
 		m.decisions[reason] = decisions.WithLabelValues(reason.result(), reason.String())
 	}
 	return m, nil

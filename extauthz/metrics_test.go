@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -82,7 +83,7 @@ func TestLabelsComeFromClosedSets(t *testing.T) { // R-MET-1
 	t.Parallel()
 	g, registry := counted(t, options(t))
 	_, before := counts(t, registry)
-	if want := len(extauthz.Reasons()) + 2; before != want {
+	if want := len(slices.Collect(extauthz.Reasons())) + 2; before != want {
 		t.Errorf("%d series at first, want %d", before, want)
 	}
 	random := rand.New(rand.NewPCG(1, 2))

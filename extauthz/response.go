@@ -28,7 +28,7 @@ const maxSet = 8 << 10
 
 // The fields that a CheckResponse of ours has: their numbers, all of which fit into a tag of one byte.
 const (
-	checkStatus, checkDenied, checkOK, checkMetadata byte = 1, 2, 3, 4 // CheckResponse
+	checkStatus, checkDenied, checkOK, checkMetadata, checkError byte = 1, 2, 3, 4, 5 // CheckResponse
 
 	statusCode byte = 1 // google.rpc.Status, and envoy.type.v3.HttpStatus
 
