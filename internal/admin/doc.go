@@ -32,6 +32,8 @@
 //	                                  create_tenants, accept_unenforced_limits; {"added","skipped","unenforced","refused"}
 //	GET  /v1/audit                    {"records":[{"number","time","actor","action","tenant","environment","key_id","details"}]}, oldest first;
 //	                                  parameters after (a number), limit (1 to 10,000; default 1,000)
+//	POST /v1/check                    a CheckRequest in the JSON of protobuf; {"allowed",…,"steps"}: how it would be decided on.
+//	                                  Nothing is counted
 //
 // A POST has Content-Type application/json, also where it has no body, which is at most 64 KiB; that of an import is a
 // stream without end, and each line of it at most 64 KiB.

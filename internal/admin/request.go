@@ -67,20 +67,26 @@ type ImportOptions struct {
 
 // body reads the JSON object of a request into v. No body at all is an empty object.
 func body(w http.ResponseWriter, r *http.Request, v any) error {
-	if _, err := parameters(r); err != nil {
+	data, err := rawBody(w, r)
+	if err != nil || len(bytes.TrimSpace(data)) == 0 {
 		return err
 	}
+	return decode(data, v)
+}
+
+// rawBody reads the body of a request without parameters, which is to be JSON.
+func rawBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if _, err := parameters(r); err != nil {
+		return nil, err
+	}
 	if err := mediaType(r, contentJSON); err != nil {
-		return err
+		return nil, err
 	}
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
-		return fmt.Errorf("reading body: %w", err)
+		return nil, fmt.Errorf("reading body: %w", err)
 	}
-	if len(bytes.TrimSpace(data)) == 0 {
-		return nil
-	}
-	return decode(data, v)
+	return data, nil
 }
 
 // mediaType demands that a request says what it sends. A page of another origin cannot say so unasked (R-ADM-1).

@@ -34,6 +34,10 @@ type Options struct {
 	// Remote says who is served where others than this machine's operators can connect. Nil: everybody who can.
 	Remote *Remote
 
+	// Check answers POST /v1/check: it says how a CheckRequest, in the JSON of protobuf, would be decided on. Nil: nobody
+	// knows here.
+	Check func(ctx context.Context, request []byte, now time.Time) (Explanation, error)
+
 	// Log gets what replies leave out. Nil: nowhere. Changes are logged by Keys, with the actor of the request's context.
 	Log *slog.Logger
 
@@ -81,6 +85,7 @@ func (h *handler) resources() map[string]map[string]endpoint {
 		"/v1/keys/{id}/revoke":         post(h.changeKey(h.Keys.Revoke)),
 		"/v1/import":                   post(h.importKeys),
 		"/v1/audit":                    get(h.audit),
+		"/v1/check":                    post(h.check),
 	}
 }
 
