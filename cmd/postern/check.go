@@ -11,14 +11,16 @@ import (
 )
 
 type checkCmd struct {
-	Config checkConfigCmd `cmd:"" help:"Validate the configuration file and say what would be served."`
+	Config  checkConfigCmd  `cmd:"" help:"Validate the configuration file and say what would be served."`
+	Request checkRequestCmd `cmd:"" help:"Say what would become of a request, and why."`
 }
 
 // Help is the detail of the noun's help.
 func (*checkCmd) Help() string {
-	return `Example:
+	return `Examples:
 
-    postern check config postern.yaml`
+    postern check config postern.yaml
+    postern check request --url https://api.example.com/v1/notes -H "Authorization: Bearer $KEY"`
 }
 
 type checkConfigCmd struct {

@@ -251,8 +251,14 @@ type usageError struct{ hintError }
 // Unwrap returns the error with the hint.
 func (e *usageError) Unwrap() error { return &e.hintError }
 
+// errShown is a failure of which the data say all.
+var errShown = errors.New("shown")
+
 // fail reports err and returns the exit status.
 func (o *output) fail(err error) int {
+	if errors.Is(err, errShown) {
+		return exitFailed
+	}
 	if invalid, ok := errors.AsType[*config.InvalidError](err); ok {
 		return o.problems(invalid.Problems)
 	}

@@ -117,6 +117,7 @@ func (p *postern) listen(ctx context.Context) error {
 	c := p.now.Load()
 	options := adminOptions(c.Config, p.data.keys)
 	options.Status, options.Log = p.status, p.log
+	options.Check = explain(func() *extauthz.Authorizer { return p.now.Load().checks.Authorizer })
 	watchers := telemetry.NewHandler(p.health, p.registry, p.log)
 	for _, place := range c.listeners() {
 		mode := os.FileMode(0o600)
