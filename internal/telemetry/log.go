@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -23,6 +24,8 @@ const (
 	maxNameLength  = 32
 	maxValueLength = 8 << 10 // bytes of one value: a stack trace fits, a hostile header does not
 )
+
+var errPanicked = errors.New("writing the log panicked")
 
 // Options are the choices of a log. Writer must be set.
 type Options struct {
@@ -49,8 +52,13 @@ func (h redactor) Enabled(ctx context.Context, level slog.Level) bool {
 	return h.next.Enabled(ctx, level)
 }
 
-// Handle writes a record.
-func (h redactor) Handle(ctx context.Context, r slog.Record) error {
+// Handle writes a record. A panic of what is below is an error: it must not end the process of those who log.
+func (h redactor) Handle(ctx context.Context, r slog.Record) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errPanicked
+		}
+	}()
 	clean := slog.NewRecord(r.Time.UTC(), r.Level, r.Message, r.PC)
 	r.Attrs(func(a slog.Attr) bool {
 		clean.AddAttrs(redact(a))

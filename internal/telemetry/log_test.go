@@ -223,3 +223,21 @@ func FuzzLine(f *testing.F) {
 		}
 	})
 }
+
+// A writer that panics ends nobody who logs: net/http, for one, logs what it recovers from.
+func TestAWriterThatPanics(t *testing.T) {
+	t.Parallel()
+	for _, format := range []telemetry.Format{telemetry.JSON, telemetry.Text} {
+		log := telemetry.NewLogger(telemetry.Options{Writer: panicking{}, Format: format})
+		for range 2 {
+			log.Info("m")
+		}
+		if err := log.Handler().Handle(t.Context(), slog.Record{}); err == nil {
+			t.Errorf("%s: the line was lost in silence", format)
+		}
+	}
+}
+
+type panicking struct{}
+
+func (panicking) Write([]byte) (int, error) { panic("no more paper") }
