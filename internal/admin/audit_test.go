@@ -38,7 +38,7 @@ func TestEveryChangeIsAudited(t *testing.T) {
 		for _, method := range methods {
 			tt, listed := changes()[pattern]
 			switch {
-			case method == http.MethodGet:
+			case method == http.MethodGet, pattern == "/v1/check": // which reads, too
 				continue
 			case !listed:
 				t.Errorf("%s %s: which record does it leave?", method, pattern)
