@@ -33,6 +33,8 @@ type Options struct {
 
 	// FeedLength is the greatest number of changes that the feed holds; zero means 65,536, about 4 MB.
 	FeedLength int
+
+	smallMap bool // in tests
 }
 
 func (o *Options) lockTimeout() time.Duration {
@@ -61,6 +63,9 @@ type DB struct {
 	bolt  *bbolt.DB
 	batch batch
 
+	snapshots snapshots
+	mapped    int64 // bytes that bolt maps, after Open only for the one write transaction
+
 	size    atomic.Int64  // of the file after the last commit; it never shrinks
 	commits atomic.Uint64 // bolt's number of the last commit
 
@@ -82,15 +87,24 @@ func Open(o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening database %q: %w", o.Path, err)
 	}
-	db := &DB{path: o.Path, feedLength: o.feedLength(), readOnly: o.ReadOnly, narrowed: opening.narrowed, file: f}
-	db.commits.Store(opening.newest.commit)
-	if err := db.open(); err != nil {
+	db, err := newDB(o, f, opening.newest)
+	if err == nil {
+		db.narrowed = opening.narrowed
+	}
+	return db, err
+}
+
+// newDB opens the database in f, which was examined, and is the DB's to close.
+func newDB(o Options, f *os.File, newest meta) (*DB, error) {
+	db := &DB{path: o.Path, feedLength: o.feedLength(), readOnly: o.ReadOnly, file: f}
+	db.commits.Store(newest.commit)
+	if err := db.open(&o); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening database %q: %w", o.Path, err), db.Close())
 	}
 	return db, nil
 }
 
-func (db *DB) open() error {
+func (db *DB) open(o *Options) error {
 	info, err := db.file.Stat()
 	if err != nil {
 		return err
@@ -99,7 +113,12 @@ func (db *DB) open() error {
 	if db.metas, err = mapFile(db.file, 2*pageSize); err != nil {
 		return err
 	}
-	if db.bolt, err = openBolt(db.file, db.readOnly, info.Size()); err != nil {
+	room := max(minMap, 2*info.Size())
+	if o.smallMap {
+		room = 0
+	}
+	db.mapped = room
+	if db.bolt, err = openBolt(db.file, db.readOnly, room); err != nil {
 		return err
 	}
 	return db.View(checkFormat)

@@ -32,6 +32,9 @@
 // generous for this reason; and whoever reads much, or is slow with what it reads, uses [Table.Walk], which opens a transaction for each piece,
 // and so sees each row as it was at some moment since the start, instead of all rows at one moment.
 //
+// A copy or an examination of the pages must see one state and takes long: a [Snapshot] keeps a transaction open, reads the file and not the map, and
+// gives way to a commit that must enlarge the map. [Examination] looks at everything else in pieces.
+//
 // # What it costs
 //
 // On 2 cores with 250 bytes a record: a read transaction with one Get 2 µs, an Update of one record 0.3 ms with its two syncs, a Batch of 128 writers
@@ -41,7 +44,7 @@
 // # What it does not do
 //
 // It has no queries but key order and index lookup, no migrations (an index that is added to a table with rows does not know them;
-// a Decode that reads older versions of a record is the way to change one), no backups yet, no encryption, and no second process.
+// a Decode that reads older versions of a record is the way to change one), no encryption, and no second process.
 // A checksum finds accidents, not forgeries: who can write the file can write a record with its sum.
 //
 // The package runs on Unix.

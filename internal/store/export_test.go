@@ -9,3 +9,12 @@ func (db *DB) Grow(by int64) error {
 	db.size.Store(size)
 	return nil
 }
+
+// SmallMap is o for a map of which every commit may need more.
+func SmallMap(o Options) Options {
+	o.smallMap = true
+	return o
+}
+
+// Path is where the database is.
+func (db *DB) Path() string { return db.path }

@@ -38,7 +38,7 @@ func (o *opener) open() (f *os.File, err error) {
 		return nil, err
 	}
 	for range maxTries {
-		f, err = o.openExisting()
+		f, err = o.openExisting(o.admit)
 		switch {
 		case err == nil:
 			return f, nil
@@ -54,7 +54,7 @@ func (o *opener) open() (f *os.File, err error) {
 	return nil, err
 }
 
-func (o *opener) openExisting() (*os.File, error) {
+func (o *opener) openExisting(admit func(*os.File) error) (*os.File, error) {
 	mode := os.O_RDWR
 	if o.ReadOnly {
 		mode = os.O_RDONLY
@@ -66,14 +66,23 @@ func (o *opener) openExisting() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := o.admit(f); err != nil {
+	if err := admit(f); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }
 
-// admit checks and locks the opened file.
-func (o *opener) admit(f *os.File) error {
+// admit is secure for a file that is a database.
+func (o *opener) admit(f *os.File) (err error) {
+	if err := o.secure(f); err != nil {
+		return err
+	}
+	o.newest, err = examine(f)
+	return err
+}
+
+// secure checks and locks the opened file.
+func (o *opener) secure(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
@@ -97,8 +106,7 @@ func (o *opener) admit(f *os.File) error {
 	if named, err := os.Lstat(o.Path); err != nil || !os.SameFile(info, named) {
 		return errors.Join(errReplaced, err)
 	}
-	o.newest, err = examine(f)
-	return err
+	return nil
 }
 
 // lock waits for the lock of the file: exclusive to write, shared to read.
@@ -168,7 +176,7 @@ func syncDir(path string) error {
 //   - The hash map of free pages was as fast as the array, and stays so when the free pages lie scattered.
 //   - The map begins at 1 GiB of addresses, not of memory, so that a file up to that size is never mapped again.
 //   - NoSync, NoGrowSync and Mlock are off: what is acknowledged is on the disk, and the kernel may reclaim the pages.
-func openBolt(f *os.File, readOnly bool, size int64) (db *bbolt.DB, err error) {
+func openBolt(f *os.File, readOnly bool, room int64) (db *bbolt.DB, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			db, err = nil, corrupt(p)
@@ -178,7 +186,7 @@ func openBolt(f *os.File, readOnly bool, size int64) (db *bbolt.DB, err error) {
 		OpenFile:        func(string, int, os.FileMode) (*os.File, error) { return f, nil },
 		ReadOnly:        readOnly,
 		FreelistType:    bbolt.FreelistMapType,
-		InitialMmapSize: int(max(minMap, 2*size)),
+		InitialMmapSize: int(room),
 		MmapFlags:       populate,
 		NoStatistics:    true,
 	})

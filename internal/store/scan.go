@@ -63,15 +63,6 @@ func (t *Table[R]) ScanIndex(tx *Tx, index string, k, from []byte) iter.Seq2[Row
 // Walk is [Table.Scan] without a transaction around it: each piece of 1,024 rows is read in one of its own, and none is open while the loop runs. It
 // suits long tables and slow loops. Each row is yielded as it was at some moment since Walk began. Key is the loop's to keep.
 func (t *Table[R]) Walk(db *DB, from []byte) iter.Seq2[Row[R], error] {
-	return walk(db, from, func(tx *Tx, from []byte) iter.Seq2[Row[R], error] { return t.Scan(tx, from) })
-}
-
-// WalkIndex is to [Table.ScanIndex] what Walk is to Scan.
-func (t *Table[R]) WalkIndex(db *DB, index string, k, from []byte) iter.Seq2[Row[R], error] {
-	return walk(db, from, func(tx *Tx, from []byte) iter.Seq2[Row[R], error] { return t.ScanIndex(tx, index, k, from) })
-}
-
-func walk[R any](db *DB, from []byte, scan func(*Tx, []byte) iter.Seq2[Row[R], error]) iter.Seq2[Row[R], error] {
 	type item struct {
 		row Row[R]
 		err error
@@ -81,7 +72,7 @@ func walk[R any](db *DB, from []byte, scan func(*Tx, []byte) iter.Seq2[Row[R], e
 		for more := true; more; {
 			piece = piece[:0]
 			err := db.View(func(tx *Tx) error {
-				for row, err := range scan(tx, next) {
+				for row, err := range t.Scan(tx, next) {
 					if err != nil && row.Key == nil {
 						return err
 					}

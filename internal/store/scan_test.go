@@ -29,18 +29,16 @@ func TestScansYieldRowsInTheOrderOfKeys(t *testing.T) {
 		rows func(*store.Tx) rows
 		want func(i uint64) bool
 	}{
-		"Scan":               {func(tx *store.Tx) rows { return notes.Scan(tx, nil) }, func(uint64) bool { return true }},
-		"Scan from a key":    {func(tx *store.Tx) rows { return notes.Scan(tx, from) }, func(i uint64) bool { return i >= 1000 }},
-		"Scan from between":  {func(tx *store.Tx) rows { return notes.Scan(tx, append(store.Number(999), 0)) }, func(i uint64) bool { return i >= 1000 }},
-		"Scan from the end":  {func(tx *store.Tx) rows { return notes.Scan(tx, store.Number(n)) }, func(uint64) bool { return false }},
-		"Walk":               {func(*store.Tx) rows { return notes.Walk(db, nil) }, func(uint64) bool { return true }},
-		"Walk from a key":    {func(*store.Tx) rows { return notes.Walk(db, from) }, func(i uint64) bool { return i >= 1000 }},
-		"ScanIndex":          {func(tx *store.Tx) rows { return notes.ScanIndex(tx, "tag", []byte("third 1"), nil) }, func(i uint64) bool { return i%3 == 1 }},
-		"ScanIndex from":     {func(tx *store.Tx) rows { return notes.ScanIndex(tx, "tag", []byte("third 1"), from) }, func(i uint64) bool { return i%3 == 1 && i >= 1000 }},
-		"ScanIndex, unique":  {func(tx *store.Tx) rows { return notes.ScanIndex(tx, "name", from, from) }, func(i uint64) bool { return i == 1000 }},
-		"ScanIndex, behind":  {func(tx *store.Tx) rows { return notes.ScanIndex(tx, "name", store.Number(999), from) }, func(uint64) bool { return false }},
-		"WalkIndex":          {func(*store.Tx) rows { return notes.WalkIndex(db, "tag", []byte("third 2"), nil) }, func(i uint64) bool { return i%3 == 2 }},
-		"WalkIndex, unknown": {func(*store.Tx) rows { return notes.WalkIndex(db, "tag", []byte("third"), nil) }, func(uint64) bool { return false }},
+		"Scan":              {func(tx *store.Tx) rows { return notes.Scan(tx, nil) }, func(uint64) bool { return true }},
+		"Scan from a key":   {func(tx *store.Tx) rows { return notes.Scan(tx, from) }, func(i uint64) bool { return i >= 1000 }},
+		"Scan from between": {func(tx *store.Tx) rows { return notes.Scan(tx, append(store.Number(999), 0)) }, func(i uint64) bool { return i >= 1000 }},
+		"Scan from the end": {func(tx *store.Tx) rows { return notes.Scan(tx, store.Number(n)) }, func(uint64) bool { return false }},
+		"Walk":              {func(*store.Tx) rows { return notes.Walk(db, nil) }, func(uint64) bool { return true }},
+		"Walk from a key":   {func(*store.Tx) rows { return notes.Walk(db, from) }, func(i uint64) bool { return i >= 1000 }},
+		"ScanIndex":         {func(tx *store.Tx) rows { return notes.ScanIndex(tx, "tag", []byte("third 1"), nil) }, func(i uint64) bool { return i%3 == 1 }},
+		"ScanIndex from":    {func(tx *store.Tx) rows { return notes.ScanIndex(tx, "tag", []byte("third 1"), from) }, func(i uint64) bool { return i%3 == 1 && i >= 1000 }},
+		"ScanIndex, unique": {func(tx *store.Tx) rows { return notes.ScanIndex(tx, "name", from, from) }, func(i uint64) bool { return i == 1000 }},
+		"ScanIndex, behind": {func(tx *store.Tx) rows { return notes.ScanIndex(tx, "name", store.Number(999), from) }, func(uint64) bool { return false }},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -115,11 +113,14 @@ func keysOf(tb testing.TB, db *store.DB) (keys []string) {
 
 func keysTagged(tb testing.TB, db *store.DB, tag string) (keys []string) {
 	tb.Helper()
-	for row, err := range noteTable().WalkIndex(db, "tag", []byte(tag), nil) {
-		if err != nil {
-			tb.Fatal(err)
+	view(tb, db, func(tx *store.Tx) error {
+		for row, err := range noteTable().ScanIndex(tx, "tag", []byte(tag), nil) {
+			if err != nil {
+				return err
+			}
+			keys = append(keys, string(row.Key))
 		}
-		keys = append(keys, string(row.Key))
-	}
+		return nil
+	})
 	return keys
 }

@@ -19,6 +19,7 @@ const (
 	elementSize  = 16
 	branchPage   = 0x01
 	leafPage     = 0x02
+	metaPage     = 0x04
 	freelistPage = 0x10
 	nestedBucket = 0x01 // a leaf element's flag: the value is a bucket
 
@@ -33,9 +34,40 @@ const (
 // both used and free is overwritten some day, and a file without a stored free list is searched for free pages in a goroutine whose page faults nobody can
 // recover. So the pages are walked once, at open, before it may see them: each must be what it says, stand in order, and have one owner.
 type tree struct {
-	file  []byte
-	pages uint64   // in use, from the meta page
+	meta
+	source
 	owned []uint64 // a bit for each page
+}
+
+// A source has the pages of a tree.
+type source interface {
+	// page returns a page with so many that follow it.
+	page(id, overflow uint64) (page, error)
+
+	// done ends the use of a page.
+	done(page)
+}
+
+// memory is a source that is mapped.
+type memory []byte
+
+func (m memory) page(id, overflow uint64) (page, error) {
+	size := (overflow + 1) * pageSize
+	return page(m[id*pageSize:][:size:size]), nil // without the capacity, or an element could reach into the next page
+}
+
+func (memory) done(page) {}
+
+func newTree(s source, m meta) *tree {
+	return &tree{source: s, meta: m, owned: make([]uint64, m.pages/64+1)}
+}
+
+// examine walks everything.
+func (t *tree) examine() error {
+	if err := t.walk(t.root, nil, nil, ofBuckets); err != nil {
+		return err
+	}
+	return t.free(t.freelist)
 }
 
 // examine walks the file and reads it into the page cache by the way. The error is ErrCorrupt, or that of mapping the file.
@@ -54,22 +86,21 @@ func examine(f *os.File) (m meta, err error) {
 	}
 	defer func() { err = errors.Join(err, unmap(file)) }()
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			err = corrupt(p)
-		}
-	}()
+	defer recovered(&err)
 	if m, err = newestMeta(file, 2); err != nil {
 		return meta{}, err
 	}
 	if m.pages > uint64(size)/pageSize {
 		return meta{}, fmt.Errorf("%w: truncated to %d of at least %d bytes", ErrCorrupt, size, m.pages*pageSize)
 	}
-	t := &tree{file: file, pages: m.pages, owned: make([]uint64, m.pages/64+1)}
-	if err := t.walk(m.root, nil, nil, ofBuckets); err != nil {
-		return meta{}, err
+	return m, newTree(memory(file), m).examine()
+}
+
+// recovered makes a panic over what a file holds an error; it is deferred.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = corrupt(p)
 	}
-	return m, t.free(m.freelist)
 }
 
 // mapFile maps the first size bytes of the file, to be read.
@@ -100,6 +131,7 @@ const (
 // A meta is the part of a meta page that matters here.
 type meta struct {
 	root     uint64 // page of the bucket of buckets
+	sequence uint64 // of that bucket
 	freelist uint64 // page
 	pages    uint64
 	commit   uint64 // its number
@@ -108,11 +140,7 @@ type meta struct {
 // look is newestMeta for a file that may have been truncated, and of which a commit may be writing a meta page.
 func look(file []byte) (m meta, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			err = corrupt(p)
-		}
-	}()
+	defer recovered(&err)
 	return newestMeta(file, 1)
 }
 
@@ -121,22 +149,15 @@ func look(file []byte) (m meta, err error) {
 // In a file at rest both are: what a commit changes there fills one sector of a disk, which is written whole or not at all. One that is not was
 // damaged afterwards, and may have held the last commit, a revocation say; the other one must not count then.
 func newestMeta(file []byte, whole int) (newest meta, err error) {
-	e := binary.NativeEndian
 	for i := range 2 {
-		b := file[i*pageSize+pageHead:]
-		if e.Uint32(b) != boltMagic || e.Uint32(b[4:]) != boltVersion {
-			return meta{}, fmt.Errorf("%w: no bbolt file, or a meta page of it was overwritten", ErrCorrupt)
-		}
-		sum := fnv.New64a()
-		_, _ = sum.Write(b[:56])
-		if e.Uint64(b[56:]) != sum.Sum64() {
+		m, err := readMeta(file[i*pageSize+pageHead:])
+		if errors.Is(err, errSum) {
 			continue
 		}
-		whole--
-		m := meta{root: e.Uint64(b[16:]), freelist: e.Uint64(b[32:]), pages: e.Uint64(b[40:]), commit: e.Uint64(b[48:])}
-		if e.Uint32(b[8:]) != pageSize || m.freelist == noFreelist {
-			return meta{}, fmt.Errorf("%w: a bbolt file, but not one of Postern", ErrCorrupt)
+		if err != nil {
+			return meta{}, err
 		}
+		whole--
 		if m.commit >= newest.commit {
 			newest = m
 		}
@@ -147,12 +168,36 @@ func newestMeta(file []byte, whole int) (newest meta, err error) {
 	return newest, nil
 }
 
+// errSum says that a meta page is damaged, or is being written.
+var errSum = fmt.Errorf("%w: the checksum of a meta page differs", ErrCorrupt)
+
+// readMeta reads what follows the head of a meta page.
+func readMeta(b []byte) (meta, error) {
+	e := binary.NativeEndian
+	if e.Uint32(b) != boltMagic || e.Uint32(b[4:]) != boltVersion {
+		return meta{}, fmt.Errorf("%w: no bbolt file, or a meta page of it was overwritten", ErrCorrupt)
+	}
+	sum := fnv.New64a()
+	_, _ = sum.Write(b[:56])
+	if e.Uint64(b[56:]) != sum.Sum64() {
+		return meta{}, errSum
+	}
+	m := meta{
+		root: e.Uint64(b[16:]), sequence: e.Uint64(b[24:]), freelist: e.Uint64(b[32:]), pages: e.Uint64(b[40:]), commit: e.Uint64(b[48:]),
+	}
+	if e.Uint32(b[8:]) != pageSize || m.freelist == noFreelist {
+		return meta{}, fmt.Errorf("%w: a bbolt file, but not one of Postern", ErrCorrupt)
+	}
+	return m, nil
+}
+
 // walk owns the page and all below it, whose keys must rise from key from up to, but without, to (nil: no bound).
 func (t *tree) walk(id uint64, from, to []byte, in bucketKind) error {
 	p, err := t.own(id, branchPage|leafPage)
 	if err != nil {
 		return err
 	}
+	defer t.done(p)
 	n := p.count()
 	if n > 0 && (bytes.Compare(p.key(0), from) < 0 || to != nil && bytes.Compare(p.key(n-1), to) >= 0) {
 		return fmt.Errorf("%w: page %d: its keys are out of order", ErrCorrupt, id)
@@ -207,6 +252,7 @@ func (t *tree) free(id uint64) error {
 	if err != nil {
 		return err
 	}
+	defer t.done(p)
 	n, ids := p.count(), p[pageHead:]
 	if n == 0xffff { // the true count comes first
 		n, ids = int(binary.NativeEndian.Uint64(ids)), ids[8:] //nolint:gosec // a false count ends in a panic or a page that is used twice
@@ -224,7 +270,10 @@ func (t *tree) own(id uint64, kinds uint16) (page, error) {
 	if err := t.claim(id); err != nil {
 		return nil, err
 	}
-	p := page(t.file[id*pageSize:])
+	p, err := t.page(id, 0)
+	if err != nil {
+		return nil, err
+	}
 	overflow, kind := p.overflow(), p.kind()
 	if p.id() != id || overflow >= t.pages-id || kind&kinds == 0 || kind&(kind-1) != 0 {
 		return nil, fmt.Errorf("%w: page %d is not what it should be", ErrCorrupt, id)
@@ -234,8 +283,11 @@ func (t *tree) own(id uint64, kinds uint16) (page, error) {
 			return nil, err
 		}
 	}
-	end := (overflow + 1) * pageSize
-	return p[:end:end], nil // without the capacity, or an element could reach into the next page
+	if overflow == 0 {
+		return p, nil
+	}
+	t.done(p)
+	return t.page(id, overflow)
 }
 
 func (t *tree) claim(id uint64) error {

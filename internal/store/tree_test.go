@@ -42,10 +42,16 @@ func openDamaged(tb testing.TB, path string, file []byte) bool {
 			tb.Fatal("Walk does not end")
 		}
 	}
-	for _, err := range noteTable().WalkIndex(db, "tag", []byte("t1"), nil) {
-		if err != nil {
-			wantErr(tb, "WalkIndex", err, store.ErrCorrupt)
+	err = db.View(func(tx *store.Tx) error {
+		for _, err := range noteTable().ScanIndex(tx, "tag", []byte("t1"), nil) {
+			if err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		wantErr(tb, "ScanIndex", err, store.ErrCorrupt)
 	}
 	_, err = db.Changes(0, func(store.Change) error { return nil })
 	if err != nil {

@@ -88,6 +88,7 @@ func (tx *Tx) commit() (revision uint64, err error) {
 // sync hands the transaction to bolt. Without error it is on the disk, and the Tx is over.
 func (tx *Tx) sync() (err error) {
 	bt, id, db := tx.bolt, commitOf(tx.bolt), tx.db
+	defer db.relent(tx)()
 	tx.bolt = nil
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {

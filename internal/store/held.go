@@ -1,0 +1,77 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Held is a file that is kept from all other processes, whether it is a database or what is left of one.
+type Held struct {
+	file *os.File
+}
+
+// Hold locks the file at path, by the rules of [Open]. It changes nothing. The error is ErrLocked, ErrPermission, or one of the file system.
+func Hold(path string, patience time.Duration) (*Held, error) {
+	path = filepath.Clean(path)
+	o := opener{Options: Options{Path: path, LockTimeout: patience}}
+	f, err := o.hold()
+	if err != nil {
+		return nil, fmt.Errorf("locking %q: %w", path, err)
+	}
+	return &Held{f}, nil
+}
+
+// hold is open for a file that need not be a database.
+func (o *opener) hold() (f *os.File, err error) {
+	if o.folder, err = checkFolder(filepath.Dir(o.Path), leave); err != nil {
+		return nil, err
+	}
+	for range maxTries {
+		if f, err = o.openExisting(o.secure); !errors.Is(err, errReplaced) {
+			return f, err
+		}
+	}
+	return nil, err
+}
+
+// Open opens the database that the file is. o.Path is not used. The file stays locked until both are closed; a database that was opened and closed again
+// has given up the lock.
+func (h *Held) Open(o Options) (*DB, error) {
+	o.Path = h.file.Name()
+	if err := h.lock(); err != nil {
+		return nil, fmt.Errorf("opening %q: %w", o.Path, err)
+	}
+	fd, err := unix.FcntlInt(h.file.Fd(), unix.F_DUPFD_CLOEXEC, 0) // shares the lock
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), o.Path)
+	newest, err := examine(f)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening database %q: %w", o.Path, err), f.Close())
+	}
+	return newDB(o, f, newest)
+}
+
+// lock locks the file, if it still has its name.
+func (h *Held) lock() error {
+	err := syscall.Flock(int(h.file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err != nil && !errors.Is(err, syscall.EWOULDBLOCK) {
+		return err
+	}
+	has, statErr := h.file.Stat()
+	named, lstatErr := os.Lstat(h.file.Name())
+	if err != nil || statErr != nil || lstatErr != nil || !os.SameFile(has, named) {
+		return errReplaced
+	}
+	return nil
+}
+
+// Close gives up the lock.
+func (h *Held) Close() error { return h.file.Close() }
