@@ -178,4 +178,36 @@ func (s *Store) Uses() (n int, err error) {
 		n++
 	}
 	return n, nil
+
+// Harm is a contradiction that the examination must find.
+type Harm int
+
+const (
+	HarmNumber Harm = iota
+	HarmTenant
+	HarmSecrets
+	HarmLookupID
+)
+
+// Spoil stores the key as it can never be.
+func (s *Store) Spoil(id string, harm Harm) error {
+	_, err := s.db.Update(func(tx *store.Tx) error {
+		r, err := s.findKey(tx, id)
+		if err != nil {
+			return err
+		}
+		at := number(r.number)
+		switch harm {
+		case HarmNumber:
+			r.number = 7
+		case HarmTenant:
+			r.tenant = 99
+		case HarmSecrets:
+			r.secrets = append(r.secrets, r.secrets[0])
+		case HarmLookupID:
+			r.secrets[0].id = [idLength]byte{}
+		}
+		return s.keys.Put(tx, at, r)
+	})
+	return err
 }

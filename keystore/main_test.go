@@ -1,6 +1,7 @@
 package keystore_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -41,6 +42,12 @@ func database(tb testing.TB) *store.DB {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
+		if db.Check() == nil { // unless a test has harmed or closed it: what is in it holds together
+			found, err := keystore.Examine(context.Background(), db, options(db).TenantIDs, 0)
+			if err != nil || len(found.Faults) > 0 {
+				tb.Errorf("%v, %v", found.Faults, err)
+			}
+		}
 		if err := db.Close(); err != nil {
 			tb.Error(err)
 		}

@@ -229,8 +229,7 @@ func (s *Store) Check(ctx context.Context) error {
 	if !s.readOnly && s.down.Load() != nil {
 		return s.followWithin(ctx)
 	}
-	_, err := s.db.Revision()
-	return err
+	return s.db.Check()
 }
 
 // Stats are figures for metrics, taken at one moment.
