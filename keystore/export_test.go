@@ -178,6 +178,7 @@ func (s *Store) Uses() (n int, err error) {
 		n++
 	}
 	return n, nil
+}
 
 // Harm is a contradiction that the examination must find.
 type Harm int

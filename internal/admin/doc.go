@@ -34,6 +34,9 @@
 //	                                  parameters after (a number), limit (1 to 10,000; default 1,000)
 //	POST /v1/check                    a CheckRequest in the JSON of protobuf; {"allowed",…,"steps"}: how it would be decided on.
 //	                                  Nothing is counted
+//	GET  /v1/store/check              {"ok","revision","pages","records","index_entries","changes","tenants","keys","secrets","faults","more"};
+//	                                  each fault has "place", "problem", "remedy"
+//	GET  /v1/backup                   a copy of the database (application/octet-stream), without the pepper
 //
 // A POST has Content-Type application/json, also where it has no body, which is at most 64 KiB; that of an import is a
 // stream without end, and each line of it at most 64 KiB.

@@ -28,6 +28,9 @@ type Options struct {
 	// RequireName: a key must have a name.
 	RequireName bool
 
+	// Alone: nothing else happens in this process, so that long reads need not rest.
+	Alone bool
+
 	// Status answers GET /v1/status. Nil: the zero Status.
 	Status func(context.Context) Status
 
@@ -83,6 +86,8 @@ func (h *handler) resources() map[string]map[string]endpoint {
 		"/v1/keys/{id}/disable":        post(h.changeKey(h.Keys.Disable)),
 		"/v1/keys/{id}/enable":         post(h.changeKey(h.Keys.Enable)),
 		"/v1/keys/{id}/revoke":         post(h.changeKey(h.Keys.Revoke)),
+		"/v1/store/check":              get(h.examine),
+		"/v1/backup":                   get(h.backup),
 		"/v1/import":                   post(h.importKeys),
 		"/v1/audit":                    get(h.audit),
 		"/v1/check":                    post(h.check),
