@@ -70,6 +70,7 @@ func (x *examiner) run(ctx context.Context, e *store.Examination) (err error) {
 		func() error { return x.keys.Examine(ctx, e, x.judgeKey) },
 		func() error { return x.imports.Examine(ctx, e, nil) },
 		func() error { return x.uses.Examine(ctx, e, nil) },
+		func() error { return x.audit.Examine(ctx, e, nil) },
 	} {
 		if err := table(); err != nil {
 			return err

@@ -59,6 +59,11 @@ func (l located) withData(ctx context.Context, out *output, a access, work func(
 	if err != nil {
 		return err
 	}
+	return s.withData(ctx, out, a, work)
+}
+
+// withData is that of located, for a command that has read the configuration.
+func (s settings) withData(ctx context.Context, out *output, a access, work func(*admin.Client) error) error {
 	log := telemetry.NewLogger(telemetry.Options{Writer: out.stderr, Level: slog.LevelError, Format: telemetry.Text})
 	d, err := openData(ctx, s.Config, a, log)
 	if errors.Is(err, errRunning) {
@@ -68,7 +73,7 @@ func (l located) withData(ctx context.Context, out *output, a access, work func(
 		return err
 	}
 	options := adminOptions(s.Config, d.keys)
-	options.Log = log
+	options.Log, options.Alone = log, true
 	handler := ownActor(admin.NewHandler(options))
 	err = explained(work(admin.NewClient(admin.HandlerTransport(handler))))
 	return errors.Join(err, d.Close())
@@ -104,25 +109,41 @@ func flagOf(field string) string {
 
 // openData opens the database in the data folder. It waits for a command that has it, but not for a Postern that runs:
 // then the error is errRunning. log gets what goes wrong in the background as long as the data are open.
-func openData(ctx context.Context, c *config.Config, a access, log *slog.Logger) (*data, error) {
+func openData(ctx context.Context, c *config.Config, a access, log *slog.Logger) (d *data, err error) {
+	err = awaitData(ctx, c, a, func(patience time.Duration) error { //nolint:contextcheck // what opening writes is not bounded by the command
+		d, err = tryData(c, a, log, patience)
+		return err
+	})
+	return d, err
+}
+
+// awaitData calls open until the database is not locked, with how long it may wait for the lock.
+func awaitData(ctx context.Context, c *config.Config, a access, open func(patience time.Duration) error) error {
 	for left := lockTime; ; left -= lockTurn {
 		switch status, err := running(ctx, c); {
 		case errors.Is(err, fs.ErrPermission) && a == writing:
-			return nil, notOurs(c, err)
+			return notOurs(c, err)
 		case err != nil:
-			return nil, err
+			return err
 		case status != nil:
-			return nil, errRunning
+			return errRunning
 		}
-		d, err := tryData(c, a, log, min(left, lockTurn)) //nolint:contextcheck // what opening writes is not bounded by the command
-		if !errors.Is(err, store.ErrLocked) {
-			return d, err
+		if err := open(min(left, lockTurn)); !errors.Is(err, store.ErrLocked) {
+			return err
 		}
 		if left <= lockTurn {
-			return nil, hint(fmt.Errorf("another process has the database %q, and does not answer on %q", databasePath(c), adminSocket(c)),
+			return hint(fmt.Errorf("another process has the database %q, and does not answer on %q", databasePath(c), adminSocket(c)),
 				"wait for it to end, or find it with: fuser %s", databasePath(c))
 		}
 	}
+}
+
+// findDatabase says so if there is no database.
+func findDatabase(c *config.Config) error {
+	if _, err := os.Lstat(databasePath(c)); errors.Is(err, fs.ErrNotExist) {
+		return hint(fmt.Errorf("there is no database %q yet", databasePath(c)), "`postern serve` makes it, and so does `postern keys create`")
+	}
+	return nil
 }
 
 // notOurs says whose the data folder is, if that is why admin.sock cannot be asked.
@@ -140,8 +161,8 @@ func tryData(c *config.Config, a access, log *slog.Logger, patience time.Duratio
 		if d.narrowed, err = store.CheckDir(c.DataDir); err != nil {
 			return nil, err
 		}
-	} else if _, err := os.Lstat(databasePath(c)); errors.Is(err, fs.ErrNotExist) {
-		return nil, hint(fmt.Errorf("there is no database %q yet", databasePath(c)), "`postern serve` makes it, and so does `postern keys create`")
+	} else if err := findDatabase(c); err != nil {
+		return nil, err
 	}
 	secret, err := pepper(c) // first: one may be made only while there is no database
 	if err != nil {

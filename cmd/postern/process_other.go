@@ -23,3 +23,5 @@ func peer(*net.UnixConn) (credentials, error) { return credentials{}, errors.Err
 
 // giveAwaySocket cannot be done without a race here: the socket stays root's.
 func giveAwaySocket(string) error { return nil }
+
+func giveWay() {}
