@@ -2,6 +2,7 @@ package keystore
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -34,6 +35,16 @@ func (s *Store) SetEnvironments(all []Environment) error {
 	}
 	s.environments.Store(new(slices.Clone(all)))
 	return nil
+}
+
+// Pattern is a regular expression that matches the printed keys of e, as words of a text: all but the checksum, which no
+// regular expression can verify. RE2, PCRE and Hyperscan take it.
+func (e Environment) Pattern() string {
+	begin := `\b`
+	if e.KeyPrefix[0] == '-' { // where a word does not begin
+		begin = ""
+	}
+	return fmt.Sprintf(`%s%s[0-9A-Za-z]{%d}\b`, begin, regexp.QuoteMeta(e.KeyPrefix), idLength+secretLength+checksumLength)
 }
 
 // environment returns the one of that name, or the only one if none is named.

@@ -25,6 +25,7 @@ var (
 var (
 	ErrNotFound = errors.New("not found")      // no tenant or key of that id
 	ErrExists   = errors.New("exists already") // a tenant of that id or name
+	ErrChanged  = errors.New("changed meanwhile")
 )
 
 // Errors of [Open].

@@ -255,6 +255,7 @@ func (x *index) drop(n uint32) {
 	shard.directory(r.flags).remove(n, hash)
 	x.count(r.flags, -1)
 	*r = row{next: x.free}
+	x.forgetUse(n)
 	x.free = n
 }
 

@@ -193,6 +193,17 @@ func (s *Store) update(tx *store.Tx, r *record, now time.Time) error {
 	if r.version == math.MaxUint32 {
 		return fmt.Errorf("key %d has had all its versions", r.number)
 	}
+	if r.prune(toMillis(now)) {
+		u, err := s.useOf(tx, r.number)
+		if err != nil {
+			return err
+		}
+		if u.forget(r); len(u.secrets) > 0 || u.last != 0 {
+			if err := s.uses.Put(tx, number(r.number), u); err != nil {
+				return err
+			}
+		}
+	}
 	r.version++
 	r.UpdatedAt = now.UTC().Truncate(time.Millisecond)
 	return s.keys.Put(tx, number(r.number), *r)

@@ -2,6 +2,7 @@ package keystore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -78,10 +79,21 @@ type Filter struct {
 	Tenant      string // id or, where names are unique, name
 	Environment string
 	State       State // at the moment of the listing
+
+	// ExpiringBefore: only those that end after the listing and before this, and only active ones unless State says
+	// otherwise. Zero: whenever they end.
+	ExpiringBefore time.Time
 }
 
-func (f *Filter) matches(k *Key) bool {
-	return (f.Environment == "" || f.Environment == k.Environment) && (f.State == "" || f.State == k.State)
+func (f *Filter) matches(k *Key, now time.Time) bool {
+	state := f.State
+	if !f.ExpiringBefore.IsZero() {
+		state = cmp.Or(state, StateActive)
+		if k.ExpiresAt.IsZero() || !k.ExpiresAt.After(now) || !k.ExpiresAt.Before(f.ExpiringBefore) {
+			return false
+		}
+	}
+	return (f.Environment == "" || f.Environment == k.Environment) && (state == "" || state == k.State)
 }
 
 // Keys lists keys in the order in which they were made, or imported. It reads some at a time, so a key that changes
@@ -104,7 +116,7 @@ func (s *Store) Keys(ctx context.Context, f Filter, now time.Time) iter.Seq2[Key
 				return Key{}, false, nil
 			}
 			k, err := s.show(tx, r, now)
-			return k, f.matches(&k), err
+			return k, f.matches(&k, now), err
 		}
 		list(ctx, s.db, scan, show)(yield)
 	}

@@ -71,7 +71,7 @@ type Secret struct {
 	LookupID   string // 12 base62 characters; empty for an imported one
 	Start      string // empty when nothing is known
 	CreatedAt  time.Time
-	EndsAt     time.Time // zero: with the key
+	EndsAt     time.Time // zero: with the key; in the past: it has ended
 	Requests   uint64    // allowed with it; up to a second late
 	LastUsedAt time.Time // zero: never
 }
@@ -132,7 +132,7 @@ type secret struct {
 	id      [idLength]byte // the lookup id; zero: none
 	hash    [32]byte       // zero for slow kinds
 	created int64          // milliseconds of Unix time
-	ends    int64          // the same; 0: with the key
+	ends    int64          // the same; 0: with the key; negative: it was ended at -ends, for good, whatever a clock says
 	start   string
 	slow    string // the hash of a slow kind, as it was imported
 }
@@ -182,14 +182,23 @@ func (r *record) view(t *tenantRow, now time.Time) Key {
 // withUse adds to k, a view of r, its secrets and what is known of their use.
 func (r *record) withUse(k Key, u useRecord) Key {
 	k.LastUsedAt = fromMillis(u.last)
-	for _, s := range slices.Backward(r.secrets) {
+	k.Secrets = u.show(r.secrets)
+	slices.Reverse(k.Secrets)
+	return k
+}
+
+// show is what may be known of secrets.
+func (u *useRecord) show(secrets []secret) []Secret {
+	var all []Secret
+	for i := range secrets {
+		s := &secrets[i]
 		c := u.of(s.number)
-		k.Secrets = append(k.Secrets, Secret{
-			LookupID: s.lookupID(), Start: s.start, CreatedAt: fromMillis(s.created), EndsAt: fromMillis(s.ends),
+		all = append(all, Secret{
+			LookupID: s.lookupID(), Start: s.start, CreatedAt: fromMillis(s.created), EndsAt: s.endsAt(),
 			Requests: c.requests, LastUsedAt: fromMillis(c.last),
 		})
 	}
-	return k
+	return all
 }
 
 func (s *secret) lookupID() string {

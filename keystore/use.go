@@ -126,6 +126,15 @@ func (b *block) use(row int, at int64) {
 	}
 }
 
+// forgetUse clears what was counted for a row that is given back: the next secret there begins at nothing.
+func (x *index) forgetUse(n uint32) {
+	b, i := x.place(n)
+	if t := b.tally.Load(); t != nil {
+		t.cells[i].requests.Store(0)
+		t.cells[i].last.Store(0)
+	}
+}
+
 // collect moves what was counted into pending: key number → use since it was last written.
 func (x *index) collect(pending map[uint32]*useRecord) {
 	for _, b := range *x.blocks.Load() {

@@ -16,6 +16,8 @@ func known(name string) bool {
 		"tenant", "tenant_id", "environment", "key_id", "end_user", "issuer", "sub", "kid",
 		// Keys and tenants in sum.
 		"keys", "secrets", "tenants", "added", "skipped", "refused", "revision", "import", "number",
+		// What a change did: JSON names of fields; lookup ids of secrets, with the times of their ends.
+		"fields", "ended", "ends",
 		// The process and what it listens on.
 		"version", "go_version", "pid", "uid", "listener", "network", "address", "mode", "part", "ready",
 		// The configuration: where something stands in it, and what it is about. Never the value of a secret.
