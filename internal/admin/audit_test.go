@@ -13,8 +13,11 @@ import (
 )
 
 // change is a request for every resource that is not only read: what it sends, and the action that is recorded. KEY stands for
-// the id of an active key.
+// the id of an active key, and PRINTED for that key.
 type change struct{ target, body, action string }
+
+// unrecorded is the action of what changes nothing.
+const unrecorded = ""
 
 func changes() map[string]change {
 	return map[string]change{
@@ -25,6 +28,11 @@ func changes() map[string]change {
 		"/v1/keys/{id}/disable":        {"/v1/keys/KEY/disable", "", "key.disable"},
 		"/v1/keys/{id}/enable":         {"/v1/keys/disabled/enable", "", "key.enable"},
 		"/v1/keys/{id}/revoke":         {"/v1/keys/KEY/revoke", "", "key.revoke"},
+		"/v1/keys/{id}/update":         {"/v1/keys/KEY/update", `{"name":"x","metadata":{"a":1}}`, "key.update"},
+		"/v1/keys/{id}/rotate":         {"/v1/keys/KEY/rotate", "", "key.rotate"},
+		"/v1/keys/{id}/end-old":        {"/v1/keys/rotated/end-old", "", "key.end_old"},
+		"/v1/tenants/{tenant}/update":  {"/v1/tenants/idle/update", `{"name":"x"}`, "tenant.update"},
+		"/v1/keys/verify":              {"", `{"key":"PRINTED"}`, unrecorded},
 		"/v1/import":                   {"/v1/import?format=sha256", `{"hash":"` + hash("x") + `"}`, "keys.import"},
 	}
 }
@@ -52,19 +60,28 @@ func TestEveryChangeIsAudited(t *testing.T) {
 				must(r.client().SuspendTenant(t.Context(), "idle"))(t)
 				line := `{"id":"disabled","state":"disabled","hash":"` + hash("disabled") + `"}`
 				must(r.client().Import(t.Context(), admin.ImportOptions{Format: "sha256"}, strings.NewReader(line)))(t)
+				line = `{"id":"rotated","hash":"` + hash("rotated") + `"}`
+				must(r.client().Import(t.Context(), admin.ImportOptions{Format: "sha256"}, strings.NewReader(line)))(t)
+				must(r.client().RotateKey(t.Context(), "rotated", admin.RotateRequest{}))(t)
 				before := len(audited(t, r, ""))
 				logged := r.log.String()
 
 				if tt.target == "" {
 					tt.target = pattern
 				}
-				got := r.send(method, strings.ReplaceAll(tt.target, "KEY", key.ID), tt.body, func(r *http.Request) {
+				got := r.send(method, strings.ReplaceAll(tt.target, "KEY", key.ID), strings.ReplaceAll(tt.body, "PRINTED", key.Printed), func(r *http.Request) {
 					*r = *r.WithContext(keystore.WithActor(r.Context(), "uid:1000"))
 				})
 				if got.Code >= 300 {
 					t.Fatalf("%d %s", got.Code, got.Body)
 				}
 				all := audited(t, r, "")
+				if tt.action == unrecorded {
+					if len(all) != before || r.log.String() != logged {
+						t.Errorf("it changes nothing, and leaves %+v and %q", all[before:], strings.TrimPrefix(r.log.String(), logged))
+					}
+					return
+				}
 				if len(all) != before+1 {
 					t.Fatalf("%d records more: %+v", len(all)-before, all[before:])
 				}

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strconv"
 	"sync/atomic"
+	"time"
 )
 
 // maxReply bounds a reply that is read as a whole: all but lists.
@@ -55,6 +56,11 @@ func (c *Client) ResumeTenant(ctx context.Context, ref string) (Tenant, error) {
 	return ask[Tenant](ctx, c, http.MethodPost, "/v1/tenants/"+segment(ref)+"/resume", nil)
 }
 
+// UpdateTenant changes what a request names of a tenant.
+func (c *Client) UpdateTenant(ctx context.Context, ref string, r TenantUpdate) (Tenant, error) {
+	return ask[Tenant](ctx, c, http.MethodPost, "/v1/tenants/"+segment(ref)+"/update", r)
+}
+
 // CreateKey makes a key. Its printed form is in the reply and nowhere else, ever.
 func (c *Client) CreateKey(ctx context.Context, r KeyRequest) (CreatedKey, error) {
 	return ask[CreatedKey](ctx, c, http.MethodPost, "/v1/keys", r)
@@ -66,6 +72,7 @@ func (c *Client) Keys(ctx context.Context, f KeyFilter) iter.Seq2[Key, error] {
 	set(query, "tenant", f.Tenant)
 	set(query, "environment", f.Environment)
 	set(query, "state", f.State)
+	set(query, "expiring", f.Expiring)
 	return list[Key](ctx, c, "/v1/keys?"+query.Encode(), "keys")
 }
 
@@ -87,6 +94,37 @@ func (c *Client) EnableKey(ctx context.Context, id string) (Key, error) {
 // RevokeKey refuses a key for ever, from its return on.
 func (c *Client) RevokeKey(ctx context.Context, id string) (Key, error) {
 	return ask[Key](ctx, c, http.MethodPost, "/v1/keys/"+segment(id)+"/revoke", nil)
+}
+
+// UpdateKey changes what a request names of a key, from its return on.
+func (c *Client) UpdateKey(ctx context.Context, id string, r KeyUpdate) (Key, error) {
+	return ask[Key](ctx, c, http.MethodPost, "/v1/keys/"+segment(id)+"/update", r)
+}
+
+// PlanRotation says what a rotation with that overlap would end now.
+func (c *Client) PlanRotation(ctx context.Context, id string, overlap time.Duration) (RotationPlan, error) {
+	query := url.Values{"overlap": {overlap.String()}}
+	return ask[RotationPlan](ctx, c, http.MethodGet, "/v1/keys/"+segment(id)+"/rotate?"+query.Encode(), nil)
+}
+
+// RotateKey gives a key a new secret. Its printed form is in the reply and nowhere else, ever.
+func (c *Client) RotateKey(ctx context.Context, id string, r RotateRequest) (CreatedKey, error) {
+	return ask[CreatedKey](ctx, c, http.MethodPost, "/v1/keys/"+segment(id)+"/rotate", r)
+}
+
+// PlanEndOld says what EndOldSecrets would end now.
+func (c *Client) PlanEndOld(ctx context.Context, id string) (RotationPlan, error) {
+	return ask[RotationPlan](ctx, c, http.MethodGet, "/v1/keys/"+segment(id)+"/end-old", nil)
+}
+
+// EndOldSecrets refuses all secrets of a key but the newest, from its return on.
+func (c *Client) EndOldSecrets(ctx context.Context, id string, r EndOldRequest) (Key, error) {
+	return ask[Key](ctx, c, http.MethodPost, "/v1/keys/"+segment(id)+"/end-old", r)
+}
+
+// VerifyKey says what the gate says of a printed key. Nothing is counted.
+func (c *Client) VerifyKey(ctx context.Context, printed string) (Verification, error) {
+	return ask[Verification](ctx, c, http.MethodPost, "/v1/keys/verify", VerifyRequest{Key: printed})
 }
 
 // Import adds keys from lines of JSON: all of them or none. When lines were refused the error is an [*Error] and the

@@ -55,6 +55,18 @@ func about(err error, kind, id string) error {
 			Message: fmt.Sprintf("%s %q is revoked, which is final", kind, id),
 			Hint:    "create a new key",
 		}
+	case errors.Is(err, keystore.ErrExpired):
+		return &Error{
+			Status:  http.StatusConflict,
+			Message: fmt.Sprintf("%s %q has expired", kind, id),
+			Hint:    "give it time first: postern keys update " + id + " --expires-in 720h",
+		}
+	case errors.Is(err, keystore.ErrChanged):
+		return &Error{
+			Status:  http.StatusConflict,
+			Message: fmt.Sprintf("%s %q changed meanwhile; nothing was done", kind, id),
+			Hint:    "look at it again, and repeat",
+		}
 	}
 	return err
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func (h *handler) keys(w http.ResponseWriter, r *http.Request, now time.Time) error {
-	query, err := parameters(r, "tenant", "environment", "state")
+	query, err := parameters(r, "tenant", "environment", "state", "expiring")
 	if err != nil {
 		return err
 	}
@@ -23,6 +23,13 @@ func (h *handler) keys(w http.ResponseWriter, r *http.Request, now time.Time) er
 	case "", keystore.StateActive, keystore.StateDisabled, keystore.StateExpired, keystore.StateRevoked:
 	default:
 		return invalid("state", "is none of active, disabled, expired, revoked", "")
+	}
+	if text := query.Get("expiring"); text != "" {
+		within, err := time.ParseDuration(text)
+		if err != nil || within <= 0 {
+			return invalid("expiring", "is not a length of time", "write it like 720h")
+		}
+		filter.ExpiringBefore = now.Add(within)
 	}
 	err = writeList(w, "keys", h.Keys.Keys(r.Context(), filter, now), keyJSON)
 	return about(err, "tenant", filter.Tenant)

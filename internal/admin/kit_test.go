@@ -18,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/postern-auth/postern/extauthz"
 	"github.com/postern-auth/postern/internal/admin"
 	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/internal/telemetry"
@@ -100,6 +101,15 @@ func open(t *testing.T, change func(*keystore.Options, *admin.Options)) *room {
 		}
 	})
 	options.Keys = keys
+	profile, _ := extauthz.ProfileByName("default")
+	gate, err := extauthz.New(extauthz.Options{Profile: profile, Environments: storeOptions.Environments, Keys: keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.Verify = func(ctx context.Context, printed string, now time.Time) (admin.Verdict, error) {
+		reason, err := gate.Verify(ctx, printed, now)
+		return admin.Verdict{Valid: reason == extauthz.ReasonAllowed, Reason: reason.String()}, err
+	}
 	return &room{db: db, keys: keys, options: options, log: log}
 }
 

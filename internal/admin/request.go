@@ -8,7 +8,6 @@ import (
 	"math"
 	"mime"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -51,6 +50,7 @@ type KeyFilter struct {
 	Tenant      string // id or, where names are unique, name
 	Environment string
 	State       string // active, disabled, expired, revoked
+	Expiring    string // like 720h: only those that end within that time, active ones unless State says otherwise
 }
 
 // ImportOptions are the choices of an import.
@@ -168,16 +168,9 @@ func (r *KeyRequest) spec() (keystore.KeySpec, error) {
 	for _, l := range r.Limits {
 		spec.Limits = append(spec.Limits, keystore.Limit{Limit: l.Limit, Window: keystore.Window(l.Window)})
 	}
-	for _, text := range r.CIDRs {
-		prefix, err := netip.ParsePrefix(text)
-		if err != nil {
-			return spec, &keystore.InvalidError{
-				Field:   "cidrs",
-				Problem: fmt.Sprintf("%q is not an address range", text),
-				Hint:    "write it like 10.0.0.0/8 or 2001:db8::/32; a single address is a /32 or a /128",
-			}
-		}
-		spec.CIDRs = append(spec.CIDRs, prefix)
+	var err error
+	if spec.CIDRs, err = prefixes(r.CIDRs); err != nil {
+		return spec, err
 	}
 	return spec, r.windows(&spec)
 }

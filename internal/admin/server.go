@@ -41,6 +41,10 @@ type Options struct {
 	// knows here.
 	Check func(ctx context.Context, request []byte, now time.Time) (Explanation, error)
 
+	// Verify says what the gate says of a printed key on a route that demands nothing else; its error, that it cannot say so
+	// now. It counts nothing. Nil: there is no gate, and /v1/keys/verify is not served.
+	Verify func(ctx context.Context, printed string, now time.Time) (Verdict, error)
+
 	// Log gets what replies leave out. Nil: nowhere. Changes are logged by Keys, with the actor of the request's context.
 	Log *slog.Logger
 
@@ -81,6 +85,7 @@ func (h *handler) resources() map[string]map[string]endpoint {
 		"/v1/tenants/{tenant}":         get(h.tenant),
 		"/v1/tenants/{tenant}/suspend": post(h.changeTenant(h.Keys.SuspendTenant)),
 		"/v1/tenants/{tenant}/resume":  post(h.changeTenant(h.Keys.ResumeTenant)),
+		"/v1/tenants/{tenant}/update":  post(h.updateTenant),
 		"/v1/keys":                     {http.MethodGet: h.keys, http.MethodPost: h.createKey},
 		"/v1/keys/{id}":                get(h.key),
 		"/v1/keys/{id}/disable":        post(h.changeKey(h.Keys.Disable)),
@@ -88,9 +93,21 @@ func (h *handler) resources() map[string]map[string]endpoint {
 		"/v1/keys/{id}/revoke":         post(h.changeKey(h.Keys.Revoke)),
 		"/v1/store/check":              get(h.examine),
 		"/v1/backup":                   get(h.backup),
+		"/v1/keys/{id}/update":         post(h.updateKey),
+		"/v1/keys/{id}/rotate":         {http.MethodGet: h.planRotation, http.MethodPost: h.rotateKey},
+		"/v1/keys/{id}/end-old":        {http.MethodGet: h.planEndOld, http.MethodPost: h.endOldSecrets},
+		"/v1/keys/verify":              {http.MethodGet: named("verify", h.key), http.MethodPost: h.verifyKey},
 		"/v1/import":                   post(h.importKeys),
 		"/v1/audit":                    get(h.audit),
 		"/v1/check":                    post(h.check),
+	}
+}
+
+// named is an endpoint for one id whose path has another meaning too.
+func named(id string, e endpoint) endpoint {
+	return func(w http.ResponseWriter, r *http.Request, now time.Time) error {
+		r.SetPathValue("id", id)
+		return e(w, r, now)
 	}
 }
 

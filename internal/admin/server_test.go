@@ -18,6 +18,7 @@ func TestASecretIsShownOnce(t *testing.T) {
 	r := open(t, nil)
 	key := must(r.client().CreateKey(t.Context(), admin.KeyRequest{Metadata: []byte(`{"a":1}`)}))(t)
 	foreign := "foreign-" + strings.Repeat("k", 40)
+	rotated := must(r.client().RotateKey(t.Context(), key.ID, admin.RotateRequest{}))(t)
 	line := `{"id":"imported","hash":"` + hash(foreign) + `"}`
 	var seen strings.Builder
 	for _, request := range []struct{ method, target, body string }{
@@ -27,6 +28,16 @@ func TestASecretIsShownOnce(t *testing.T) {
 		{"GET", "/v1/keys", ""},
 		{"GET", "/v1/keys/" + key.ID, ""},
 		{"GET", "/v1/keys/imported", ""},
+		{"POST", "/v1/keys/verify", `{"key":"` + key.Printed + `"}`},
+		{"POST", "/v1/keys/verify", `{"key":"` + rotated.Printed + `"}`},
+		{"POST", "/v1/keys/verify", `{"key":"` + rotated.Printed + `","key":1}`},
+		{"POST", "/v1/keys/verify", `{"key":"` + rotated.Printed},
+		{"POST", "/v1/keys/" + key.ID + "/update", `{"name":"x"}`},
+		{"GET", "/v1/keys/" + key.ID + "/rotate", ""},
+		{"GET", "/v1/keys/" + key.ID + "/end-old", ""},
+		{"POST", "/v1/keys/" + key.ID + "/end-old", ""},
+		{"GET", "/v1/keys/" + rotated.Printed + "/rotate", ""},
+		{"GET", "/v1/audit", ""},
 		{"POST", "/v1/keys/" + key.ID + "/disable", ""},
 		{"POST", "/v1/keys/" + key.ID + "/enable", ""},
 		{"POST", "/v1/keys/" + key.ID + "/revoke", ""},
@@ -44,7 +55,8 @@ func TestASecretIsShownOnce(t *testing.T) {
 	sum := mac.Sum(nil)
 	for what, canary := range map[string]string{
 		"the secret": secret, "the hash, in hexadecimal": hex.EncodeToString(sum), "the hash, in base64": base64.StdEncoding.EncodeToString(sum),
-		"the foreign key": foreign, "its hash": hash(foreign),
+		"the secret after the rotation": rotated.Printed[len("live_")+12:],
+		"the foreign key":               foreign, "its hash": hash(foreign),
 	} {
 		for i := range len(canary) - 8 {
 			if strings.Contains(seen.String(), canary[i:i+8]) {

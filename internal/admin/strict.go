@@ -19,19 +19,25 @@ import (
 const maxDepth = 32
 
 // decode reads one JSON object into the struct that v points to, whose fields all have json tags. A member that is null is
-// an absent one. The error is a [*keystore.InvalidError].
+// an absent one, unless the field has the tag null:"clears": then a pointer points to the zero value, and a RawMessage holds
+// the null. The error is a [*keystore.InvalidError].
 func decode(data []byte, v any) error {
 	return fieldsOf(reflect.TypeOf(v).Elem()).decode(data, v)
 }
 
-// fields are those of a struct, and of structs embedded in it: name in JSON → index.
-type fields map[string][]int
+// fields are those of a struct, and of structs embedded in it, by their names in JSON.
+type fields map[string]field
+
+type field struct {
+	index  []int
+	clears bool // null is a value
+}
 
 func fieldsOf(t reflect.Type) fields {
 	f := fields{}
-	for _, field := range reflect.VisibleFields(t) {
-		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" {
-			f[name] = field.Index
+	for _, member := range reflect.VisibleFields(t) {
+		if name, _, _ := strings.Cut(member.Tag.Get("json"), ","); name != "" {
+			f[name] = field{index: member.Index, clears: member.Tag.Get("null") == "clears"}
 		}
 	}
 	return f
@@ -51,16 +57,20 @@ func (f fields) decode(data []byte, v any) error {
 	}
 	target := reflect.ValueOf(v).Elem()
 	for _, m := range members {
-		index, ok := f[m.name]
+		known, ok := f[m.name]
 		if !ok {
 			return invalid(m.name, "unknown field", "")
 		}
-		if string(m.value) == "null" {
+		if string(m.value) == "null" && !known.clears {
 			continue
 		}
-		field := target.FieldByIndex(index)
-		if err := json.Unmarshal(m.value, field.Addr().Interface()); err != nil {
-			return mistyped(m.name, field.Type(), err)
+		place := target.FieldByIndex(known.index)
+		if place.Kind() == reflect.Pointer {
+			place.Set(reflect.New(place.Type().Elem())) // null leaves it as it is
+			place = place.Elem()
+		}
+		if err := json.Unmarshal(m.value, place.Addr().Interface()); err != nil {
+			return mistyped(m.name, place.Type(), err)
 		}
 	}
 	return nil

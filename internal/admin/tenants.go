@@ -35,7 +35,7 @@ func (h *handler) createTenant(w http.ResponseWriter, r *http.Request, now time.
 		return err
 	}
 	if request.Tier != "" {
-		return invalid("tier", "tiers are not enforced yet", "leave it out: a tenant gets the profile's own tier")
+		return errUnbuiltTier()
 	}
 	tenant, err := h.Keys.CreateTenant(r.Context(), keystore.TenantSpec{
 		ID:                 request.ID,
@@ -48,6 +48,10 @@ func (h *handler) createTenant(w http.ResponseWriter, r *http.Request, now time.
 	}
 	writeJSON(w, http.StatusCreated, tenantJSON(&tenant))
 	return nil
+}
+
+func errUnbuiltTier() error {
+	return invalid("tier", "tiers are not enforced yet", "leave it out: a tenant gets the profile's own tier")
 }
 
 // changeTenant returns the endpoint of an action that needs nothing but the tenant's name.

@@ -59,7 +59,7 @@ type KeyDetails struct {
 type Secret struct {
 	Start      *string    `json:"start"`
 	CreatedAt  time.Time  `json:"created_at"`
-	EndsAt     *time.Time `json:"ends_at"` // null: with the key
+	EndsAt     *time.Time `json:"ends_at"` // null: with the key; in the past: it has ended
 	Requests   uint64     `json:"requests"`
 	LastUsedAt *time.Time `json:"last_used_at"`
 }
@@ -152,9 +152,13 @@ func keyJSON(k *keystore.Key) Key {
 }
 
 func keyDetailsJSON(k *keystore.Key) KeyDetails {
-	reply := KeyDetails{Key: keyJSON(k), Secrets: []Secret{}}
-	for _, s := range k.Secrets {
-		reply.Secrets = append(reply.Secrets, Secret{
+	return KeyDetails{Key: keyJSON(k), Secrets: secretsJSON(k.Secrets)}
+}
+
+func secretsJSON(secrets []keystore.Secret) []Secret {
+	list := []Secret{}
+	for _, s := range secrets {
+		list = append(list, Secret{
 			Start:      orNull(s.Start),
 			CreatedAt:  s.CreatedAt.UTC(),
 			EndsAt:     timeOrNull(s.EndsAt),
@@ -162,7 +166,7 @@ func keyDetailsJSON(k *keystore.Key) KeyDetails {
 			LastUsedAt: timeOrNull(s.LastUsedAt),
 		})
 	}
-	return reply
+	return list
 }
 
 func orNull(s string) *string {
