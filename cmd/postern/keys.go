@@ -19,6 +19,10 @@ type keysCmd struct {
 	Disable keysDisableCmd `cmd:"" help:"Refuse a key until it is enabled."`
 	Enable  keysEnableCmd  `cmd:"" help:"Accept a disabled key again."`
 	Revoke  keysRevokeCmd  `cmd:"" help:"Refuse a key for ever."`
+	Update  keysUpdateCmd  `cmd:"" help:"Change what a key may do, and for how long."`
+	Rotate  keysRotateCmd  `cmd:"" help:"Give a key a new secret, and end old ones."`
+	Verify  keysVerifyCmd  `cmd:"" help:"Say whether a key is valid, and if not why."`
+	Pattern keysPatternCmd `cmd:"" help:"Print what keys look like, for secret scanners."`
 	Import  keysImportCmd  `cmd:"" help:"Take over keys of another system by their hashes."`
 }
 
@@ -135,6 +139,8 @@ type keysListCmd struct {
 	Tenant given   `placeholder:"T" help:"Only those of this tenant."`
 	Env    given   `placeholder:"E" help:"Only those of this environment."`
 	State  *string `enum:"active,disabled,expired,revoked" placeholder:"S" help:"Only those that are now active, disabled, expired or revoked."`
+
+	Expiring *lifetime `placeholder:"720h" help:"Only those that end within this time: active ones, unless --state says otherwise."`
 }
 
 // Help is the detail of the command's help.
@@ -143,13 +149,21 @@ func (*keysListCmd) Help() string {
 
 Example:
 
-    postern keys list --tenant acme --state active`
+    postern keys list --tenant acme --state active
+
+Example: who needs another key within 30 days?
+
+    postern keys list --expiring 720h`
 }
 
 // Run lists keys.
 func (k *keysListCmd) Run(ctx context.Context, out *output) error {
 	return k.withData(ctx, out, reading, func(c *admin.Client) error {
-		keys := c.Keys(ctx, admin.KeyFilter{Tenant: string(k.Tenant), Environment: string(k.Env), State: text(k.State)})
+		filter := admin.KeyFilter{Tenant: string(k.Tenant), Environment: string(k.Env), State: text(k.State)}
+		if k.Expiring != nil {
+			filter.Expiring = time.Duration(*k.Expiring).String()
+		}
+		keys := c.Keys(ctx, filter)
 		columns := []string{"ID", "START", "TENANT", "ENVIRONMENT", "STATE", "NAME", "PERMISSIONS", "EXPIRES", "LAST USED"}
 		return list(out, "keys", keys, columns, func(k admin.Key) []string {
 			return []string{
@@ -198,11 +212,22 @@ func (k *keysGetCmd) Run(ctx context.Context, out *output) error {
 		return out.data(key, func(w io.Writer) {
 			keyRows(w, key.Key)
 			for i, s := range key.Secrets {
-				row(w, "secret "+strconv.Itoa(i+1), fmt.Sprintf("%s, made %s, ends %s, %d requests, last used %s",
-					cell(text(s.Start)), when(&s.CreatedAt), cell(when(s.EndsAt)), s.Requests, cell(when(s.LastUsedAt))))
+				row(w, "secret "+strconv.Itoa(i+1), secretLine(&s, time.Now()))
 			}
 		})
 	})
+}
+
+// secretLine is what a table shows of a secret.
+func secretLine(s *admin.Secret, now time.Time) string {
+	end := "ends with the key"
+	if s.EndsAt != nil {
+		end = "ends " + when(s.EndsAt)
+		if !s.EndsAt.After(now) {
+			end = "ended " + when(s.EndsAt)
+		}
+	}
+	return use(s) + ", " + end
 }
 
 type keysDisableCmd struct{ keyRef }

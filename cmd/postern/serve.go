@@ -118,6 +118,7 @@ func (p *postern) listen(ctx context.Context) error {
 	options := adminOptions(c.Config, p.data.keys)
 	options.Status, options.Log = p.status, p.log
 	options.Check = explain(func() *extauthz.Authorizer { return p.now.Load().checks.Authorizer })
+	options.Verify = p.verify
 	watchers := telemetry.NewHandler(p.health, p.registry, p.log)
 	for _, place := range c.listeners() {
 		mode := os.FileMode(0o600)

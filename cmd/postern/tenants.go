@@ -13,6 +13,8 @@ type tenantsCmd struct {
 	Create  tenantsCreateCmd  `cmd:"" help:"Make a tenant."`
 	List    tenantsListCmd    `cmd:"" help:"List all tenants."`
 	Get     tenantsGetCmd     `cmd:"" help:"Show a tenant."`
+	Update  tenantsUpdateCmd  `cmd:"" help:"Change the name of a tenant, or what its new keys may do."`
+	SetTier tenantsSetTierCmd `cmd:"" hidden:"" help:"Not built yet."`
 	Suspend tenantsSuspendCmd `cmd:"" help:"Refuse all keys of a tenant until it is resumed."`
 	Resume  tenantsResumeCmd  `cmd:"" help:"End a suspension."`
 }
