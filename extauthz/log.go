@@ -34,7 +34,9 @@ type decisionLog struct {
 	panics lull
 }
 
-func newDecisionLog(log *slog.Logger) *decisionLog { return &decisionLog{log: slog.New(guarded{log.Handler()})} }
+func newDecisionLog(log *slog.Logger) *decisionLog {
+	return &decisionLog{log: slog.New(guarded{log.Handler()})}
+}
 
 // decided logs a decision, if it is one of those that are logged.
 func (l *decisionLog) decided(which DecisionLog, d *Decision, r *Request, now time.Time) {
