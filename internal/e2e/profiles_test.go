@@ -7,6 +7,7 @@ func TestQuickstart(t *testing.T) {
 	c := quickstart()
 	g := open(t, c.example)
 	t.Run("what every profile promises", promises(g, c))
+	t.Run("every change is on record", recorded(g))
 	t.Run("no secret is written anywhere", canary(g))
 }
 
@@ -21,6 +22,7 @@ func TestMKA1(t *testing.T) {
 	t.Run("policies demand or forbid an end user", endUserPolicies(g, c))
 	t.Run("accounts and organisations own keys", organisations(g, c))
 	t.Run("the contract's own examples come out so", mka1Examples(g, c))
+	t.Run("every change is on record", recorded(g))
 	t.Run("no secret is written anywhere", canary(g))
 }
 
@@ -34,6 +36,7 @@ func TestMLM(t *testing.T) {
 	t.Run("the environment is on every response", environmentOnResponses(g, c))
 	t.Run("a client's environment changes nothing", environmentFromClients(g, c))
 	t.Run("the contract's own examples come out so", mlmExamples(g, c))
+	t.Run("every change is on record", recorded(g))
 	t.Run("no secret is written anywhere", canary(g))
 }
 

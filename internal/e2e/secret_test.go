@@ -76,6 +76,7 @@ func (g *gate) written(t *testing.T) map[string][]byte {
 		"Envoy's access log": []byte(g.rendered.AccessLog()),
 		"a bare Envoy's log": []byte(g.bare.Log()),
 		"the metrics":        []byte(g.metrics(t)),
+		"the audit":          []byte(g.ask(t, "data/admin.sock", "/v1/audit?limit=10000")),
 		"the list of keys":   []byte(g.Run(t, "keys", "list", "-o", "json")),
 		"a bootstrap":        g.render(t),
 	}
@@ -95,20 +96,30 @@ func (g *gate) written(t *testing.T) map[string][]byte {
 // metrics is what Prometheus would read.
 func (g *gate) metrics(t *testing.T) string {
 	t.Helper()
+	text := g.ask(t, "health.sock", "/metrics")
+	if !strings.Contains(text, "postern_") {
+		t.Fatalf("metrics: %.200q", text)
+	}
+	return text
+}
+
+// ask reads a path of one of Postern's sockets.
+func (g *gate) ask(t *testing.T, socket, path string) string {
+	t.Helper()
 	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(g.dir, "health.sock"))
+			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(g.dir, socket))
 		},
 	}}
-	response, err := client.Get("http://postern/metrics")
+	response, err := client.Get("http://postern" + path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)
-	if err != nil || !strings.Contains(string(body), "postern_") {
-		t.Fatalf("metrics: %v, %.200q", err, body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %v, %s, %.200q", path, err, response.Status, body)
 	}
 	return string(body)
 }
