@@ -16,7 +16,8 @@
 //  2. A change is in the file and in the index before the call that made it returns: no Lookup begun after
 //     [Store.Revoke] returned finds the key active.
 //  3. A revoked key stays revoked. A cache that loses, delays or repeats what it is given cannot bring it back.
-//  4. Unknown, wrong, disabled, expired and revoked keys take the same number of hashes and compares.
+//  4. Unknown, wrong, disabled, expired and revoked keys take the same number of hashes and compares; only a text that begins
+//     like a slow secret takes longer.
 //  5. Who changed what is recorded in the transaction of the change, by the one gate that all changes pass; the log line
 //     comes from that record.
 //  6. A printed key is shown once, by [Store.Create]. Nothing here logs, stores or puts one into an error.
@@ -25,7 +26,8 @@
 //
 // A printed key is prefix + id (12) + secret (32) + checksum (6), base62 after the prefix ([Parse]). Stored is
 // HMAC-SHA-256(pepper, printed key), found by id. Imported hashes are SHA-256 over a whole foreign key; stored is
-// HMAC-SHA-256(pepper, that), found by hash.
+// HMAC-SHA-256(pepper, that), found by hash. Of a key of which only a bcrypt or Argon2id hash is known, that is stored and
+// found by what the key begins with; its first use replaces it by the other form.
 //
 // Rules for what callers give are the same in every profile: a permission is resource:action, each half
 // ^[A-Za-z0-9_.-]{1,64}$, at most 64 of them and 2,048 bytes joined by commas; a name has up to 128 printable characters, a

@@ -131,7 +131,7 @@ func Reencode(version uint8, b []byte) map[string][]byte {
 	return all
 }
 
-// AddSlowSecret gives a key a secret of a kind that is not looked up yet.
+// AddSlowSecret gives a key a secret of a slow kind.
 func (s *Store) AddSlowSecret(id, hash, start string) error {
 	return s.stage(context.Background(), func(tx *store.Tx) error {
 		r, err := s.findKey(tx, id)
@@ -141,6 +141,40 @@ func (s *Store) AddSlowSecret(id, hash, start string) error {
 		r.secrets = append(r.secrets, secret{number: 2, kind: kindBcrypt, slow: hash, start: start})
 		return s.update(tx, &r, r.CreatedAt)
 	})
+}
+
+// Comparing is how slow hashes are compared.
+func (s *Store) Comparing() func(hash string, text []byte) bool {
+	was := s.attempts.compare
+	return func(hash string, text []byte) bool {
+		kind := kindBcrypt
+		if strings.HasPrefix(hash, "$argon2id$") {
+			kind = kindArgon2id
+		}
+		return was(kind, hash, text)
+	}
+}
+
+// CheckSlow says whether a slow hash can be imported, and CompareSlow whether it is that of a text.
+func CheckSlow(kind HashKind, text string) error { return checkSlow(kind, text) }
+
+// CompareSlow is described above.
+func CompareSlow(kind HashKind, hash string, text []byte) bool {
+	return compareSlow(secretKind(symbol(hashKinds(), kind)), hash, text)
+}
+
+// Cheap says whether a slow hash costs so little that a fuzzer can afford it.
+func Cheap(kind HashKind, text string) bool {
+	if kind == HashBcrypt {
+		return strings.HasPrefix(text[3:], "$04$")
+	}
+	a, err := parseArgon(text)
+	return err == nil && uint64(a.memory)*uint64(a.passes) < 1024
+}
+
+// CompareBy has slow hashes compared by fn, which may wait.
+func (s *Store) CompareBy(fn func(hash string, text []byte) bool) {
+	s.attempts.compare = func(_ secretKind, hash string, text []byte) bool { return fn(hash, text) }
 }
 
 // Undone tells the Store how a write transaction failed.

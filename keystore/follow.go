@@ -136,7 +136,7 @@ func (s *Store) reloadKeys(x *index, numbers []uint32) error {
 			case err != nil:
 				return err
 			}
-			if err := x.load(n, &h, staged); err != nil {
+			if err := s.load(tx, x, n, &h, staged); err != nil {
 				return err
 			}
 		}
@@ -159,7 +159,7 @@ func (s *Store) loadKeys(x *index, from uint32) error {
 					return nil
 				}
 				n := numberOf(row.Key)
-				if err := x.load(n, &h, staged); err != nil {
+				if err := s.load(tx, x, n, &h, staged); err != nil {
 					return err
 				}
 				from = n + 1
@@ -175,7 +175,7 @@ func (s *Store) loadKeys(x *index, from uint32) error {
 }
 
 // load is put for a head that was found under number n.
-func (x *index) load(n uint32, h *head, staged func(batch uint32) bool) error {
+func (s *Store) load(tx *store.Tx, x *index, n uint32, h *head, staged func(batch uint32) bool) error {
 	if h.number != n || n == 0 {
 		return fmt.Errorf("%w: key %d stands where key %d should", store.ErrCorrupt, h.number, n)
 	}
@@ -184,7 +184,7 @@ func (x *index) load(n uint32, h *head, staged func(batch uint32) bool) error {
 		flags = flagStaged
 	}
 	x.put(h, flags)
-	return nil
+	return s.loadSlow(tx, x, h, flags)
 }
 
 // isStaged says whether batch is an import under way, in the state that tx sees. When in doubt it is.

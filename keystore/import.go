@@ -2,9 +2,11 @@ package keystore
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/postern-auth/postern/internal/store"
@@ -28,13 +30,17 @@ type ImportedKey struct {
 
 	ID         string    // ^[A-Za-z0-9_-]{1,64}$; empty: made
 	State      State     // empty: active. StateExpired needs ExpiresAt in the past
-	Start      string    // up to 38 printable ASCII characters that may be shown; may be empty
 	CreatedAt  time.Time // zero: now
 	UpdatedAt  time.Time // zero: CreatedAt
 	LastUsedAt time.Time // zero: never
 
-	// Hash is the SHA-256 of the whole printed key, see [ParseHash].
-	Hash [32]byte
+	// Hash is the SHA-256 of the whole printed key, see [ParseHash]; Start, of up to 38 printable ASCII characters, what may be
+	// shown of it, and may be empty.
+	Hash  [32]byte
+	Start string
+
+	// Secrets, newest first, stand in the place of Hash and Start. Nil: those do.
+	Secrets []StoredSecret
 }
 
 // ImportResult says what became of the lines of an import.
@@ -56,7 +62,7 @@ type Refusal struct {
 // lotLength is how many lines are staged in one transaction.
 const lotLength = 5000
 
-// Import adds keys by the SHA-256 of their printed form: all of them, or none when a line is refused, an error comes
+// Import adds keys by the hashes of their printed form: all of them, or none when a line is refused, an error comes
 // from lines, or ctx ends. What is there already is skipped, never overwritten.
 //
 // Lines are staged in the file as they come, and become valid together when the last has come. One import runs at a time;
@@ -72,7 +78,7 @@ func (s *Store) Import(ctx context.Context, o ImportOptions, lines iter.Seq2[Imp
 	case <-ctx.Done():
 		return ImportResult{}, ctx.Err()
 	}
-	im := importer{s: s, o: o, now: now.UTC().Truncate(time.Millisecond), owners: make(map[string]*owner)}
+	im := importer{s: s, o: o, now: now.UTC().Truncate(time.Millisecond), owners: make(map[string]*owner), starts: make(map[string][][sha256.Size]byte)}
 	err := im.run(ctx, lines)
 	if err == nil && len(im.result.Refused) == 0 {
 		return im.result, nil
@@ -93,7 +99,8 @@ type importer struct {
 	o      ImportOptions
 	now    time.Time
 	batch  uint32
-	owners map[string]*owner // by what lines call them
+	owners map[string]*owner              // by what lines call them
+	starts map[string][][sha256.Size]byte // the slow secrets that share a start, those that are there already too
 	result ImportResult
 }
 
@@ -212,20 +219,18 @@ func (im *importer) candidate(line *ImportedKey) (candidate, error) {
 	if err != nil {
 		return candidate{}, err
 	}
-	h := im.s.hashers.get()
-	defer im.s.hashers.put(h)
-	only := secret{number: 1, kind: kindSHA256, hash: *h.foreign(line.Hash), created: toMillis(k.CreatedAt), start: line.Start}
+	secrets, err := im.secretsOf(line, k.CreatedAt)
+	if err != nil {
+		return candidate{}, err
+	}
 	return candidate{owner: o, lastUsed: line.LastUsedAt, record: record{Key: k, head: head{
-		version: 1, batch: im.batch, state: state, expires: toMillis(line.ExpiresAt), secrets: []secret{only},
-	}}}, nil
+		version: 1, batch: im.batch, state: state, expires: toMillis(line.ExpiresAt), secrets: secrets,
+	}}}, im.share(secrets)
 }
 
 func (im *importer) check(line *ImportedKey) error {
 	if line.ID != "" && !isID(line.ID) {
 		return &InvalidError{"id", fmt.Sprintf("%q is not an id", line.ID), "use 1 to 64 letters, digits, '_' and '-'"}
-	}
-	if !isShowable(line.Start) {
-		return &InvalidError{"start", "is not what may be shown of a key", "up to 38 printable ASCII characters"}
 	}
 	return errors.Join(
 		checkTime("created_at", line.CreatedAt), checkTime("updated_at", line.UpdatedAt), checkTime("last_used_at", line.LastUsedAt),
@@ -274,14 +279,14 @@ func (im *importer) owner(ref string) (*owner, error) {
 
 // stage writes lines in one transaction, with the tenants that they need.
 func (im *importer) stage(ctx context.Context, lot []candidate) error {
-	var added map[[32]byte]bool // by hash
+	var added int
+	var there map[[32]byte]bool // what secrets are known by
 	var made map[*owner]bool
 	err := im.s.stage(ctx, func(tx *store.Tx) error {
-		added, made = make(map[[32]byte]bool, len(lot)), make(map[*owner]bool) // the transaction may run again
+		added, there, made = 0, make(map[[32]byte]bool, len(lot)), make(map[*owner]bool) // the transaction may run again
 		for i := range lot {
 			c := &lot[i]
-			hash := c.secrets[0].hash
-			if added[hash] || im.s.index.Load().byHash(&hash, new(row)) != 0 {
+			if slices.ContainsFunc(c.secrets, func(c secret) bool { return there[c.known()] || im.s.holds(&c) }) {
 				continue
 			}
 			if o := c.owner; !o.stored && !made[o] {
@@ -294,8 +299,12 @@ func (im *importer) stage(ctx context.Context, lot []candidate) error {
 			if err != nil {
 				return err
 			}
-			if ok {
-				added[hash] = true
+			if !ok {
+				continue
+			}
+			added++
+			for i := range c.secrets {
+				there[c.secrets[i].known()] = true
 			}
 		}
 		return nil
@@ -306,8 +315,8 @@ func (im *importer) stage(ctx context.Context, lot []candidate) error {
 	for o := range made {
 		o.stored = true
 	}
-	im.result.Added += len(added)
-	im.result.Skipped += len(lot) - len(added)
+	im.result.Added += added
+	im.result.Skipped += len(lot) - added
 	return nil
 }
 
@@ -336,4 +345,50 @@ func (im *importer) insert(tx *store.Tx, c *candidate) (ok bool, err error) {
 		return err == nil, err
 	}
 	return true, im.s.uses.Put(tx, number(r.number), useRecord{use: use{last: toMillis(c.lastUsed)}})
+}
+
+// share refuses a secret whose start so many others have that to find it would take too long. Error: [*InvalidError].
+func (im *importer) share(secrets []secret) error {
+	for i := range secrets {
+		c := &secrets[i]
+		if !c.kind.slow() {
+			continue
+		}
+		sums, seen := im.starts[c.start]
+		if !seen {
+			for _, r := range im.s.index.Load().slow.sharing(c.start) {
+				sums = append(sums, r.sum)
+			}
+		}
+		if sum := c.known(); !slices.Contains(sums, sum) { // otherwise it is there, and will be skipped
+			sums = append(sums, sum)
+		}
+		if im.starts[c.start] = sums; len(sums) > maxSameStart {
+			return &InvalidError{
+				"start", fmt.Sprintf("%q is that of %d keys with slow hashes already", c.start, maxSameStart),
+				"give more of the characters that they begin with",
+			}
+		}
+	}
+	return nil
+}
+
+// known is what tells one secret from all others, wherever it comes from.
+func (s *secret) known() [sha256.Size]byte {
+	if s.kind.slow() {
+		return sha256.Sum256([]byte(s.slow))
+	}
+	return s.hash
+}
+
+// holds says whether some key has this secret. A lookup id is found in the file instead, when its key is inserted.
+func (s *Store) holds(c *secret) bool {
+	x := s.index.Load()
+	switch {
+	case c.kind == kindSHA256:
+		return x.byHash(&c.hash, new(row)) != 0
+	case c.kind.slow():
+		return slices.ContainsFunc(x.slow.sharing(c.start), func(r slowRow) bool { return r.sum == c.known() })
+	}
+	return false
 }

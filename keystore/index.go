@@ -25,6 +25,7 @@ type index struct {
 	shards   [shardCount]shard
 	blocks   atomic.Pointer[[]*block] // replaced when it grows, never changed in what can be seen of it
 	imported atomic.Int64             // rows found by hash
+	slow     slowStarts               // secrets without a row
 	secrets  atomic.Int64             // rows
 	keys     atomic.Int64
 
@@ -180,6 +181,7 @@ func (h *head) place(r *row) int {
 
 // remove drops all rows of a key.
 func (x *index) remove(key uint32) {
+	x.slow.put(key, nil, 0)
 	n := x.first.get(key)
 	if n == 0 {
 		return

@@ -42,7 +42,7 @@ func (s *Store) Lookup(ctx context.Context, text string, p *Prepare, now time.Ti
 		if s.readOnly {
 			return s.lookupInFile(text, p, now)
 		}
-		return Match{}, err
+		return s.lookupByStart(ctx, text, p, now, err)
 	}
 	if c, ok := s.cache.Get(uint64(f.key)); ok && c.version == f.version && c.prepare == p {
 		return f.match(c), nil

@@ -163,7 +163,7 @@ type secretKind uint8
 const (
 	kindMinted   secretKind = 1 // HMAC-SHA-256(pepper, printed key), found by lookup id
 	kindSHA256   secretKind = 2 // HMAC-SHA-256(pepper, SHA-256(printed key)), found by hash
-	kindBcrypt   secretKind = 3 // the original text, found by start: kept for later, not in the index
+	kindBcrypt   secretKind = 3 // the original text, found by start until its first use: see slow.go
 	kindArgon2id secretKind = 4 // the same
 )
 

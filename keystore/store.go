@@ -101,6 +101,7 @@ type Store struct {
 	auditAge     time.Duration
 
 	hashers *hashers
+	mark    string // of the pepper
 	index   atomic.Pointer[index]
 	owners  tenantTable           // the tenants, in memory
 	down    atomic.Pointer[error] // why nothing can be looked up; nil: it can
@@ -108,6 +109,7 @@ type Store struct {
 	cache     Cache
 	ownCache  *memory // the same, if it is ours to close
 	reads     *reads
+	attempts  *attempts
 	importing chan struct{} // holds one value while an import runs
 
 	following sync.Mutex // guards what follows, and writes to index and tenants
@@ -135,8 +137,9 @@ func Open(o Options, now time.Time) (*Store, error) {
 	s := &Store{
 		tables: newTables(o.TenantIDs), db: o.DB, ids: o.TenantIDs, random: o.random(), log: o.log(), readOnly: o.ReadOnly,
 		auditCount: o.auditCount(), auditAge: o.auditAge(), hashers: newHashers(slices.Clone(o.Pepper)),
-		cache: o.Cache, reads: newReads(), importing: make(chan struct{}, 1), counted: make(map[uint32]*useRecord),
+		cache: o.Cache, reads: newReads(), attempts: newAttempts(), importing: make(chan struct{}, 1), counted: make(map[uint32]*useRecord),
 	}
+	s.mark = s.pepperMark()
 	if err := s.open(&o, now); err != nil {
 		return nil, fmt.Errorf("opening key store: %w", err)
 	}
@@ -214,6 +217,7 @@ func (s *Store) Close() error {
 	err := fmt.Errorf("%w: %w", ErrUnavailable, errClosed)
 	s.down.Store(&err)
 	s.reads.close()
+	s.attempts.close()
 	if s.ownCache != nil {
 		s.ownCache.Close()
 	}
@@ -235,10 +239,14 @@ func (s *Store) Check(ctx context.Context) error {
 // Stats are figures for metrics, taken at one moment.
 type Stats struct {
 	Keys    int64 // in the index
-	Secrets int64 // rows of the index
+	Secrets int64 // of keys, whatever their state
 	Tenants int64
 	Reads   uint64 // records read or prepared since open, as the cache did not have them
 	Reading int    // being read or waiting to be
+
+	Slow      int64  // secrets of which only a slow hash is known
+	Attempts  uint64 // comparisons of texts with slow hashes since open
+	Comparing int    // of them, those under way or waiting
 }
 
 // Stats returns present figures.
@@ -246,8 +254,11 @@ func (s *Store) Stats() Stats {
 	x := s.index.Load()
 	s.reads.mu.Lock()
 	defer s.reads.mu.Unlock()
+	s.attempts.mu.Lock()
+	defer s.attempts.mu.Unlock()
 	return Stats{
-		Keys: x.keys.Load(), Secrets: x.secrets.Load(), Tenants: s.owners.count.Load(),
+		Keys: x.keys.Load() + x.slow.alone.Load(), Secrets: x.secrets.Load() + x.slow.count.Load(), Tenants: s.owners.count.Load(),
 		Reads: s.reads.begun, Reading: len(s.reads.flying),
+		Slow: x.slow.count.Load(), Attempts: s.attempts.begun, Comparing: len(s.attempts.flying),
 	}
 }

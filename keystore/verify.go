@@ -12,7 +12,7 @@ import (
 )
 
 // Verify is [Store.Lookup] for people: whose key the printed text is, also where it is refused, with all that [Store.Key]
-// shows. Nothing is counted. It reads the file each time, and its time says how far it came: it is not for requests.
+// shows. Nothing is counted; a slow secret is replaced, as by Lookup. It reads the file each time, and its time says how far it came: it is not for requests.
 //
 // The error is that of Lookup. With [ErrUnknown] and [ErrUnavailable] the Key is zero, as nothing was proven.
 func (s *Store) Verify(ctx context.Context, text string, now time.Time) (Key, error) {
@@ -25,6 +25,13 @@ func (s *Store) Verify(ctx context.Context, text string, now time.Time) (Key, er
 		prove = s.proveInFile
 	}
 	verdict := prove(text, now, &f)
+	if errors.Is(verdict, ErrUnknown) && !s.readOnly {
+		within, cancel := context.WithTimeout(ctx, verifyingPatience)
+		defer cancel()
+		if verdict = s.proveSlowly(within, text, now); verdict == nil {
+			verdict = prove(text, now, &f)
+		}
+	}
 	if errors.Is(verdict, ErrUnknown) || errors.Is(verdict, ErrUnavailable) {
 		return Key{}, verdict
 	}
@@ -64,7 +71,6 @@ func (s *Store) proveInFile(text string, now time.Time, f *finding) error {
 	}
 	h := s.hashers.get()
 	defer s.hashers.put(h)
-	err := ErrUnknown
 	for _, candidates := range []func(*store.Tx, *hasher, string) ([]uint32, error){s.candidateByID, s.candidatesByHash} {
 		var numbers []uint32
 		*f = finding{index: newIndex()}
@@ -75,11 +81,11 @@ func (s *Store) proveInFile(text string, now time.Time, f *finding) error {
 		if unread = errors.Join(unread, s.reloadKeys(f.index, numbers)); unread != nil {
 			return fmt.Errorf("%w: %w", ErrUnavailable, unread)
 		}
-		if err = s.find(h, text, now, f); !errors.Is(err, ErrUnknown) {
+		if err := s.find(h, text, now, f); !errors.Is(err, ErrUnknown) {
 			return err
 		}
 	}
-	return err
+	return s.proveSlowlyInFile(text, now, f)
 }
 
 // candidateByID is the number of the key that has the lookup id in text, if there is one.
