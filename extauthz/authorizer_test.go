@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/postern-auth/postern/extauthz"
 	"github.com/postern-auth/postern/keystore"
@@ -250,6 +252,66 @@ func TestAPrefixMayHaveToFit(t *testing.T) { // R-KEY-3, mlm
 		o.Environments = []keystore.Environment{{Name: "LIVE", KeyPrefix: "new_"}}
 	})
 	plain.allow(get("/", "x-api-key: "+live))
+}
+
+// slow imports a key of acme of which only a bcrypt hash is known.
+func (g *gate) slow(text, environment string, cost int) {
+	g.t.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte(text), cost)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	result, err := g.keys.Import(g.t.Context(), keystore.ImportOptions{}, func(yield func(keystore.ImportedKey, error) bool) {
+		yield(keystore.ImportedKey{
+			KeySpec: keystore.KeySpec{Tenant: "acme", Environment: environment},
+			Secrets: []keystore.StoredSecret{{Kind: keystore.HashBcrypt, Hash: string(hash), Start: text[:len(text)-1]}},
+		}, nil)
+	}, noon())
+	if err != nil || result.Added != 1 {
+		g.t.Fatalf("importing: %+v, %v", result, err)
+	}
+}
+
+func TestSlowKeysAreImportedOnes(t *testing.T) { // R-KEY-3, mlm
+	t.Parallel()
+	o := withProfile(t, "mlm")
+	o.Environments = []keystore.Environment{{Name: "LIVE", KeyPrefix: "mlm_live_"}, {Name: "SANDBOX", KeyPrefix: "mlm_sandbox_"}}
+	g := newGate(t, o)
+	for text, want := range map[string]extauthz.Reason{
+		"foreign": extauthz.ReasonAllowed, "mlm_live_a": extauthz.ReasonAllowed, "mlm_sandbox_b": extauthz.ReasonKeyPrefixMismatch,
+	} {
+		g.slow(text, "LIVE", bcrypt.MinCost)
+		for range 2 { // as a slow one, and as what replaces it
+			g.expect(want, get("/", "x-tenant-api-key: "+text))
+		}
+	}
+}
+
+// R-KEY-7: more attempts than may wait, and those that come too late, are 503.
+func TestSlowKeysThatCannotBeComparedNowAreUnavailable(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, options(t))
+	g.slow("slow-key", "LIVE", 12)
+	late, cancel := context.WithCancel(t.Context())
+	cancel()
+	overloaded := 0
+	for i := range 100 {
+		d := g.Authorize(late, get("/", fmt.Sprint("x-api-key: slow-ke", i)), noon())
+		if d.Reason() == extauthz.ReasonOverloaded {
+			overloaded++
+		} else if d.Reason() != extauthz.ReasonDeadline {
+			t.Errorf("attempt %d: %v", i, d.Reason())
+		}
+	}
+	if overloaded == 0 {
+		t.Error("none of a hundred attempts was shed")
+	}
+	other := newGate(t, options(t))
+	other.slow("slow-key", "LIVE", bcrypt.MinCost)
+	if d := other.Authorize(late, get("/", "x-api-key: slow-key"), noon()); d.Reason() != extauthz.ReasonDeadline && !d.Allowed() {
+		t.Errorf("too late: %v", d.Reason())
+	}
+	other.allow(get("/", "x-api-key: slow-key"))
 }
 
 func TestWhenTheStoreCannotAnswerNothingPasses(t *testing.T) { // R-RESP-6

@@ -248,7 +248,7 @@ func (s *Store) proveSlowly(ctx context.Context, text string, now time.Time) err
 	h := s.hashers.get()
 	hash := *h.foreign(sha256.Sum256(h.load(text)))
 	s.hashers.put(h)
-	value := []byte(text) // which may be gone when the attempt begins
+	value := []byte(text)                              // which may be gone when the attempt begins
 	own := WithActor(context.WithoutCancel(ctx), self) // nobody asked for the change that may come of it
 	t, err := s.attempts.join(hash, rows[0].start, func() error {
 		defer clear(value)

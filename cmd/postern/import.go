@@ -12,7 +12,7 @@ import (
 
 type keysImportCmd struct {
 	located
-	Format                 string `required:"" enum:"postern,better-auth,sha256,bcrypt,argon2id" placeholder:"FORMAT" help:"Form of the file, JSON lines in each: sha256, better-auth. See above."`
+	Format                 string `required:"" enum:"postern,better-auth,sha256,bcrypt,argon2id" placeholder:"FORMAT" help:"Form of the file, JSON lines in each: sha256, better-auth, bcrypt, argon2id. See above."`
 	CreateTenants          bool   `help:"Make tenants that do not exist. Otherwise their lines are refused."`
 	AcceptUnenforcedLimits bool   `help:"Take lines with limits, remaining, refill or rate_limit, which this version stores and does not enforce. Otherwise they are refused."`
 	File                   string `arg:"" help:"File to read; - is standard input."`
@@ -24,6 +24,8 @@ func (*keysImportCmd) Help() string {
 
 sha256: each line is the JSON of a key, as "postern keys get" shows it; id may be left out. hash is the SHA-256 of the whole printed key, in hex or unpadded base64url.
 
+bcrypt, argon2id: the same, with hash as modular or PHC string ($2b$10$…, $argon2id$v=19$m=65536,t=3,p=4$…), and start, at least the first 6 characters of the key; up to 4 such keys may share one. bcrypt's cost may be 4 to 14; of argon2id m may be up to 131072 (KiB), t up to 10, m times t up to 524288, p up to 16. The first use of such a key takes as long as its hash does, and stores one that is found at once. bcrypt reads 72 bytes: longer keys are refused. Give an id, or the line is imported once more when its key has been used.
+
 better-auth: each line is a row of its table apikey, under the names of its columns. The owner (referenceId or userId) becomes the tenant. permissions and metadata are objects or their text; times are RFC 3339, SQL (UTC where there is no zone), or seconds or milliseconds of Unix time. prefix chooses the environment where there are several; a member environment, which better-auth does not have, may name it. requestCount and rateLimitWindowStart are not kept.
 
 Example:
@@ -34,8 +36,8 @@ Example:
 
 // Run imports keys.
 func (k *keysImportCmd) Run(ctx context.Context, out *output) error {
-	if k.Format != "sha256" && k.Format != "better-auth" {
-		return hint(fmt.Errorf("--format %s is not built yet", k.Format), "this version imports sha256 and better-auth")
+	if k.Format == "postern" {
+		return hint(fmt.Errorf("--format %s is not built yet", k.Format), "this version imports sha256, better-auth, bcrypt and argon2id")
 	}
 	lines := out.stdin
 	if k.File != "-" {

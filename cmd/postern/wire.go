@@ -238,6 +238,11 @@ func publish(r prometheus.Registerer, keys *keystore.Store) {
 	r.MustRegister(
 		gauge("postern_keys", "Keys in the index, whatever their state.", func(s keystore.Stats) float64 { return float64(s.Keys) }),
 		gauge("postern_tenants", "Tenants.", func(s keystore.Stats) float64 { return float64(s.Tenants) }),
+		gauge("postern_slow_secrets", "Secrets of which only a slow hash is known, until their first use.", func(s keystore.Stats) float64 { return float64(s.Slow) }),
+		gauge("postern_slow_compares_waiting", "Comparisons with slow hashes that are made or waited for.", func(s keystore.Stats) float64 { return float64(s.Comparing) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "postern_slow_compares_total", Help: "Texts that were compared with slow hashes because they begin like one.",
+		}, func() float64 { return float64(keys.Stats().Attempts) }),
 		gauge("postern_record_reads_waiting", "Records of keys that are being read or waited for.", func(s keystore.Stats) float64 { return float64(s.Reading) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "postern_record_reads_total", Help: "Records of keys that were read because the cache did not have them.",

@@ -19,6 +19,8 @@ import (
 const (
 	formatSHA256     = "sha256"
 	formatBetterAuth = "better-auth"
+	formatBcrypt     = "bcrypt"
+	formatArgon2id   = "argon2id"
 )
 
 // importLine is a line of an import: the JSON of a key, and its hash.
@@ -56,11 +58,11 @@ func importOptions(r *http.Request) (ImportOptions, error) {
 		return o, err
 	}
 	switch o.Format = query.Get("format"); o.Format {
-	case formatSHA256, formatBetterAuth:
-	case "postern", "bcrypt", "argon2id":
-		return o, invalid("format", fmt.Sprintf("%s is not built yet", o.Format), "sha256 and better-auth are")
+	case formatSHA256, formatBetterAuth, formatBcrypt, formatArgon2id:
+	case "postern":
+		return o, invalid("format", fmt.Sprintf("%s is not built yet", o.Format), "sha256, better-auth, bcrypt and argon2id are")
 	default:
-		return o, invalid("format", fmt.Sprintf("%q is not a format", o.Format), "choose sha256 or better-auth")
+		return o, invalid("format", fmt.Sprintf("%q is not a format", o.Format), "choose sha256, better-auth, bcrypt or argon2id")
 	}
 	for name, value := range map[string]*bool{
 		"create_tenants":           &o.CreateTenants,
@@ -90,7 +92,7 @@ type importer struct {
 type lineReader func(line []byte) (key keystore.ImportedKey, limited string, err error)
 
 func newImporter(h *handler, o ImportOptions) *importer {
-	im := &importer{tenant: h.DefaultTenant, accept: o.AcceptUnenforcedLimits, read: newLineReader()}
+	im := &importer{tenant: h.DefaultTenant, accept: o.AcceptUnenforcedLimits, read: newLineReader(keystore.HashKind(o.Format))}
 	if o.Format == formatBetterAuth {
 		im.read = newRowReader()
 	}
@@ -157,31 +159,27 @@ func (im *importer) key(line []byte) (keystore.ImportedKey, error) {
 	return key, nil
 }
 
-// newLineReader reads importLines.
-func newLineReader() lineReader {
+// newLineReader reads importLines with hashes of a kind.
+func newLineReader(kind keystore.HashKind) lineReader {
 	fields := fieldsOf(reflect.TypeFor[importLine]())
 	return func(line []byte) (keystore.ImportedKey, string, error) {
 		var l importLine
 		if err := fields.decode(line, &l); err != nil {
 			return keystore.ImportedKey{}, "", err
 		}
-		key, err := l.key()
+		key, err := l.key(kind)
 		limited, _ := l.limited()
 		return key, limited, err
 	}
 }
 
 // key is a line as the key store takes it.
-func (l *importLine) key() (keystore.ImportedKey, error) {
+func (l *importLine) key(kind keystore.HashKind) (keystore.ImportedKey, error) {
 	spec, err := l.spec()
 	if err != nil {
 		return keystore.ImportedKey{}, err
 	}
-	hash, err := keystore.ParseHash(l.Hash)
-	if err != nil {
-		return keystore.ImportedKey{}, err
-	}
-	return keystore.ImportedKey{
+	key := keystore.ImportedKey{
 		KeySpec:    spec,
 		ID:         l.ID,
 		State:      keystore.State(l.State),
@@ -189,8 +187,15 @@ func (l *importLine) key() (keystore.ImportedKey, error) {
 		CreatedAt:  orZero(l.CreatedAt),
 		UpdatedAt:  orZero(l.UpdatedAt),
 		LastUsedAt: orZero(l.LastUsedAt),
-		Hash:       hash,
-	}, nil
+	}
+	if kind != keystore.HashSHA256 {
+		key.Secrets = []keystore.StoredSecret{{Kind: kind, Hash: l.Hash, Start: l.Start}}
+		return key, nil
+	}
+	if key.Hash, err = keystore.ParseHash(l.Hash); err != nil {
+		return keystore.ImportedKey{}, err
+	}
+	return key, nil
 }
 
 // reply says what became of the lines.
