@@ -78,9 +78,6 @@ func (s *Store) stored(r *record) []StoredSecret {
 	return all
 }
 
-// maxSecrets is how many a record has room for.
-const maxSecrets = 255
-
 // secretsOf are the secrets of a line, oldest first. Error: [*InvalidError].
 func (im *importer) secretsOf(line *ImportedKey, created time.Time) ([]secret, error) {
 	if line.Secrets == nil {
