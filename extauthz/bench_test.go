@@ -24,9 +24,9 @@ func browse(headers ...string) *extauthz.Request {
 	}, headers...)...)
 }
 
-// manyPolicies are n policies of which each takes one path, and one takes the path that browse asks for.
+// manyPolicies are n policies of which each takes one path, and one takes the paths that browse and Sample ask for.
 func manyPolicies(n int) []extauthz.PolicySpec {
-	all := []extauthz.PolicySpec{{Name: "notes", Paths: []string{"/v1/notes", "/v1/notes/{id}"}, Methods: []string{"GET"}, Permissions: []string{"note:read"}}}
+	all := []extauthz.PolicySpec{{Name: "notes", Paths: []string{"/v1/orders", "/v1/notes/{id}"}, Methods: []string{"GET"}, Permissions: []string{"note:read"}}}
 	for i := range n - 1 {
 		all = append(all, extauthz.PolicySpec{Name: fmt.Sprint("p", i), Paths: []string{fmt.Sprintf("/v%d/p%d/{id}", i%7, i)}, Permissions: []string{"a:b"}})
 	}

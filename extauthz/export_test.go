@@ -1,6 +1,11 @@
 package extauthz
 
-import "github.com/postern-auth/postern/keystore"
+import (
+	"context"
+	"time"
+
+	"github.com/postern-auth/postern/keystore"
+)
 
 // Canonical is step 1's reading of a path.
 func (m PathCheck) Canonical(method, target string) (path string, ok bool) {
@@ -47,4 +52,28 @@ func (a *Authorizer) PreparedSize(k *keystore.Key) int {
 func (a *Authorizer) Prepared(k *keystore.Key) Reason {
 	value, _ := a.prepare(k)
 	return value.(*preparedKey).refused
+}
+
+// Checker does what is peculiar to a check, and nothing of what a server adds: it reads the message, decides, and writes
+// the reply. It is used by one goroutine at a time.
+type Checker struct {
+	authorizer *Authorizer
+	room       []Header
+	reply      []byte
+}
+
+// NewChecker returns a Checker with room for the headers and the reply.
+func NewChecker(a *Authorizer) *Checker {
+	return &Checker{a, make([]Header, 0, headerRoom), make([]byte, 0, replySize)}
+}
+
+// Check is scan, decision and reply, and reports whether the message was allowed.
+func (c *Checker) Check(ctx context.Context, message []byte, now time.Time) bool {
+	r, err := scan(message, c.room)
+	if err != nil {
+		return false
+	}
+	d := c.authorizer.Authorize(ctx, &r, now)
+	c.reply = c.authorizer.appendResponse(c.reply[:0], &d, &r)
+	return d.Allowed()
 }
