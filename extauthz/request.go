@@ -74,11 +74,9 @@ func scan(b []byte, room []Header) (Request, error) {
 // field of that message: its number, and its value.
 type scanner struct {
 	Request
-	hasHTTP  bool
-	isList   bool   // header_map is present: headers does not count
-	path     string // http.path
-	rawPaths int    // how many lines of header_map are :path
-	names    nameSet
+	hasHTTP bool
+	isList  bool   // header_map is present: headers does not count
+	path    string // http.path
 }
 
 func (s *scanner) checkRequest(number uint64, value string) error {
@@ -149,10 +147,10 @@ func (s *scanner) request(number uint64, value string) error {
 // httpRequest and headerMap take whole messages: they hold the headers, so a call for each field would count.
 func (s *scanner) httpRequest(message string) (err error) {
 	for len(message) > 0 && err == nil {
-		if name, value, rest, ok := usualHeader(message, 3, 2); ok {
-			s.mapHeader(name, value)
-			message = rest
-			continue
+		if !s.isList {
+			if message = s.usualHeaders(message, 3, 2); message == "" {
+				break
+			}
 		}
 		number, field, rest, ok := field(message)
 		if !ok {
@@ -163,9 +161,9 @@ func (s *scanner) httpRequest(message string) (err error) {
 		case 2:
 			s.Method, err = text(field)
 		case 3: // headers
-			var name, value string
-			if name, value, _, err = keyValue(field); err == nil {
-				s.mapHeader(name, value)
+			var h Header
+			if h.Name, h.Value, _, err = keyValue(field); err == nil && !s.isList {
+				s.Headers = append(s.Headers, h)
 			}
 		case 4:
 			s.path = field
@@ -183,24 +181,10 @@ func (s *scanner) httpRequest(message string) (err error) {
 	return err
 }
 
-// mapHeader takes an entry of http.headers. That is a map: a name that comes again replaces its value.
-func (s *scanner) mapHeader(name, value string) {
-	if s.isList {
-		return
-	}
-	if at := s.names.add(name, s.Headers); at < len(s.Headers) {
-		s.Headers[at].Value = value
-		return
-	}
-	s.Headers = append(s.Headers, Header{name, value})
-}
-
 func (s *scanner) headerMap(message string) error {
-	for len(message) > 0 {
-		if name, value, rest, ok := usualHeader(message, 1, 3); ok {
-			s.listHeader(name, value)
-			message = rest
-			continue
+	for {
+		if message = s.usualHeaders(message, 1, 3); message == "" {
+			return nil
 		}
 		number, field, rest, ok := field(message)
 		if !ok {
@@ -215,37 +199,40 @@ func (s *scanner) headerMap(message string) error {
 			if raw != "" {
 				value = raw
 			}
-			s.listHeader(name, value)
+			s.Headers = append(s.Headers, Header{name, value})
 		}
 	}
-	return nil
 }
 
-// listHeader takes a header of http.header_map.
-func (s *scanner) listHeader(name, value string) {
-	if name == ":path" {
-		s.rawPaths++
-		s.Path = value
+// usualHeaders takes headers off the front of a message, as long as they have the form of nearly all of them: a field with
+// that number, and in it the key, in ASCII, then the value with that number, and nothing else, all shorter than 128 bytes.
+// It returns what is left.
+//
+// Half of a scan is spent here. So it is one loop that calls nothing, compares a header's first tags and the highest bit of
+// its length at once, and looks at a word of the name at a time, even where that includes some of the value.
+func (s *scanner) usualHeaders(message string, number, valueNumber byte) string {
+	const bytes, keyNumber = 2, 1
+	tags, valueTag := uint32(number<<3|bytes)|(keyNumber<<3|bytes)<<16, valueNumber<<3|bytes
+	headers := s.Headers
+	for len(message) >= 4+8 {
+		head := half(message) // tag, length, tag of the key, length of the key
+		end, middle := int(head>>8&0xff)+2, int(head>>24)+4
+		if head&0xff80ff != tags || end > len(message) || middle+2 > end ||
+			message[middle] != valueTag || int(message[middle+1]) != end-middle-2 {
+			break
+		}
+		letters := word(message[4:])
+		for i := middle - 8; i > 4; i -= 8 {
+			letters |= word(message[i:])
+		}
+		if letters&notASCII != 0 {
+			break
+		}
+		headers = append(headers, Header{message[4:middle], message[middle+2 : end]})
+		message = message[end:]
 	}
-	s.Headers = append(s.Headers, Header{name, value})
-}
-
-// usualHeader splits the first header off a message if it has the form of nearly all of them: a field with that number,
-// and in it the key, in ASCII, then the value with that number, and nothing else, all shorter than 128 bytes.
-func usualHeader(message string, number, valueNumber byte) (name, value, rest string, ok bool) {
-	const bytes = 2 // the wire type
-	if len(message) < 6 || message[0] != number<<3|bytes || message[1] >= 0x80 || message[2] != 1<<3|bytes {
-		return "", "", "", false
-	}
-	end, middle := uint(message[1])+2, uint(message[3])+4
-	if end > uint(len(message)) || middle+2 > end {
-		return "", "", "", false
-	}
-	name, value, rest = message[4:middle], message[middle:end], message[end:]
-	if value[0] != valueNumber<<3|bytes || int(value[1]) != len(value)-2 {
-		return "", "", "", false
-	}
-	return name, value[2:], rest, ascii(name)
+	s.Headers = headers
+	return message
 }
 
 // finish decides what only the whole message shows.
@@ -253,7 +240,13 @@ func (s *scanner) finish() error {
 	if !s.hasHTTP {
 		return errNoHTTP
 	}
-	if s.rawPaths == 0 {
+	paths := 0
+	if s.isList {
+		s.Path, paths = s.only(":path")
+	} else {
+		s.mergeNames()
+	}
+	if paths == 0 {
 		s.Path = s.path
 		if !utf8.ValidString(s.path) {
 			return errNotUTF8
@@ -264,17 +257,37 @@ func (s *scanner) finish() error {
 	}
 	authorities := 0
 	if s.Host == "" {
-		for _, h := range s.Headers {
-			if h.Name == ":authority" {
-				s.Host = h.Value
-				authorities++
-			}
-		}
+		s.Host, authorities = s.only(":authority")
 	}
-	if s.rawPaths > 1 || authorities > 1 {
+	if paths > 1 || authorities > 1 {
 		return errRepeated
 	}
 	return nil
+}
+
+// only returns the value of a header that may stand there once, and how often it does.
+func (s *scanner) only(name string) (value string, count int) {
+	for i := range s.Headers {
+		if h := &s.Headers[i]; h.Name == name {
+			value = h.Value
+			count++
+		}
+	}
+	return value, count
+}
+
+// mergeNames makes a map of the headers: a name that comes again replaces its value.
+func (s *scanner) mergeNames() {
+	var names nameSet
+	merged := s.Headers[:0]
+	for _, h := range s.Headers {
+		if at := names.add(h.Name, merged); at < len(merged) {
+			merged[at].Value = h.Value
+			continue
+		}
+		merged = append(merged, h)
+	}
+	s.Headers = merged
 }
 
 // nameSet finds a name among headers without comparing it with each of them.
@@ -360,13 +373,22 @@ func keyValue(entry string) (key, value, raw string, err error) {
 
 // field splits the first field off message. The number is 0 unless the field is length-delimited.
 func field(message string) (number uint64, value, rest string, ok bool) {
-	if len(message) > 2 && message[0]&0x87 == 2 && message[0] > 7 { // the usual tag, of one byte
-		start, size := 2, int(message[1])
-		if size >= 0x80 {
-			start, size = 3, size&0x7f|int(message[2])<<7
-		}
-		if end := start + size; message[start-1] < 0x80 && end <= len(message) {
-			return uint64(message[0] >> 3), message[start:end], message[end:], true
+	if len(message) > 2 && message[0] > 7 { // the usual tag, of one byte
+		switch message[0] & 0x87 {
+		case byte(protowire.BytesType):
+			start, size := 2, int(message[1])
+			if size >= 0x80 {
+				start, size = 3, size&0x7f|int(message[2])<<7
+			}
+			if end := start + size; message[start-1] < 0x80 && end <= len(message) {
+				return uint64(message[0] >> 3), message[start:end], message[end:], true
+			}
+		case byte(protowire.VarintType):
+			for i := 1; i < min(9, len(message)); i++ { // a port takes three bytes
+				if message[i] < 0x80 {
+					return 0, "", message[i+1:], true
+				}
+			}
 		}
 	}
 	return longField(message)
@@ -403,8 +425,10 @@ func text(s string) (string, error) {
 	return s, nil
 }
 
+// notASCII are the bits of eight bytes that no ASCII character has.
+const notASCII = 0x8080808080808080
+
 func ascii(s string) bool {
-	const high = 0x8080808080808080
 	n := len(s)
 	if n < 8 {
 		var or byte
@@ -417,13 +441,19 @@ func ascii(s string) bool {
 	for ; len(s) > 8; s = s[8:] {
 		or |= word(s)
 	}
-	return or&high == 0
+	return or&notASCII == 0
 }
 
+// word and half are the first eight and four bytes of s.
 func word(s string) uint64 {
 	_ = s[7]
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
 		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+func half(s string) uint32 {
+	_ = s[3]
+	return uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
 }
 
 // alias returns b as a string without a copy of it. Nobody writes to a message that was received.
