@@ -136,7 +136,7 @@ func TestARefusedChangeIsNotRecorded(t *testing.T) {
 // A change that cannot come into force is made all the same: it has its record and its line.
 func TestAStoredChangeIsRecordedThoughNotInForce(t *testing.T) {
 	var log bytes.Buffer
-	o := options(database(t))
+	o := options(toBeHarmed(t))
 	o.Log = slog.New(slog.NewTextHandler(&log, nil))
 	s := open(t, o)
 	k, _ := create(t, s)

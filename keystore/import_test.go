@@ -252,7 +252,7 @@ func TestImportMakesTenantsIfTold(t *testing.T) {
 		"by name, where ids differ": {uuids, "Acme", "", "Acme"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := options(database(t))
+			o := options(databaseOf(t, tc.rules))
 			o.TenantIDs = tc.rules
 			s := open(t, o)
 			var lines []keystore.ImportedKey

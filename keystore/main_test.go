@@ -34,20 +34,36 @@ func options(db *store.DB) keystore.Options {
 	}
 }
 
-// database opens a new file, which is closed when the test ends.
+// database opens a new file for a profile whose tenants are like those of options. It is closed, and what is in it has to hold together,
+// when the test ends.
 func database(tb testing.TB) *store.DB {
+	tb.Helper()
+	return databaseOf(tb, options(nil).TenantIDs)
+}
+
+// databaseOf is database for other rules of tenants.
+func databaseOf(tb testing.TB, ids keystore.TenantIDs) *store.DB {
+	tb.Helper()
+	db := toBeHarmed(tb)
+	tb.Cleanup(func() {
+		if db.Check() == nil { // unless a test has harmed or closed the file
+			found, err := keystore.Examine(context.Background(), db, ids, 0)
+			if err != nil || len(found.Faults) > 0 {
+				tb.Errorf("%v, %v", found.Faults, err)
+			}
+		}
+	})
+	return db
+}
+
+// toBeHarmed is database for a test that harms records.
+func toBeHarmed(tb testing.TB) *store.DB {
 	tb.Helper()
 	db, err := store.Open(store.Options{Path: filepath.Join(tb.TempDir(), "data", "postern.db")})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
-		if db.Check() == nil { // unless a test has harmed or closed it: what is in it holds together
-			found, err := keystore.Examine(context.Background(), db, options(db).TenantIDs, 0)
-			if err != nil || len(found.Faults) > 0 {
-				tb.Errorf("%v, %v", found.Faults, err)
-			}
-		}
 		if err := db.Close(); err != nil {
 			tb.Error(err)
 		}

@@ -44,7 +44,7 @@ func TestTenantsFollowTheRulesOfTheProfile(t *testing.T) {
 		"a name of printable non-ASCII": {uuids, keystore.TenantSpec{Name: "Ünïted 42"}, "-", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := options(database(t))
+			o := options(databaseOf(t, tc.rules))
 			o.TenantIDs = tc.rules
 			s := open(t, o)
 			got, err := s.CreateTenant(t.Context(), tc.spec, noon)
@@ -70,8 +70,9 @@ func TestTenantsFollowTheRulesOfTheProfile(t *testing.T) {
 }
 
 func TestTenantsAreUnique(t *testing.T) {
-	o := options(database(t))
-	o.TenantIDs = keystore.TenantIDs{UUID: true, UniqueNames: true}
+	ids := keystore.TenantIDs{UUID: true, UniqueNames: true}
+	o := options(databaseOf(t, ids))
+	o.TenantIDs = ids
 	s := open(t, o)
 	if _, err := s.CreateTenant(t.Context(), keystore.TenantSpec{Name: "Acme", ID: someUUID}, noon); err != nil {
 		t.Fatal(err)
