@@ -30,8 +30,9 @@ type Authz struct {
 	// TrustedHops says where the caller's address stands: 0 is Envoy's peer, n the n-th entry from the right of
 	// x-forwarded-for. Too many let a client choose its address. Default: 0.
 	TrustedHops int `yaml:"trusted_hops" jsonschema:"minimum=0,maximum=32"`
-	// OnFailure says what a check that cannot be answered gets: deny, or error_response, with which Envoy's own
-	// failure mode applies. Default: deny. Not built yet: error_response is refused.
+	// OnFailure says what a check gets that fails here, by a panic, a deadline, the store or overload: deny is 503 in any
+	// case; error_response leaves it to Envoy's own failure mode (failure_mode_allow), so that such requests may pass
+	// without authentication. Envoy 1.36 does not know it and denies with 403. Default: deny.
 	OnFailure OnFailure `yaml:"on_failure"`
 }
 

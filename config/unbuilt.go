@@ -31,7 +31,6 @@ func (r *rules) refused() []unbuilt {
 	)
 	return []unbuilt{
 		{"record_mac", r.RecordMAC, "a MAC of records is not built yet", "write false, and keep others away from data_dir"},
-		{"authz.on_failure", r.Authz.OnFailure == OnFailureErrorResponse, "error_response is not built yet", "write deny: what cannot be checked is refused with 503"},
 		{"issuers", len(r.Issuers) > 0, "tokens of identity providers are not built yet", "remove it: this version refuses all tokens"},
 		{"default_limits", len(r.DefaultLimits) > 0, limits, elsewhere},
 		{"tiers", len(r.Tiers) > 0, limits, elsewhere},

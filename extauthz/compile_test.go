@@ -2,6 +2,7 @@ package extauthz_test
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/postern-auth/postern/extauthz"
@@ -119,16 +120,30 @@ func TestAllProblemsAreReportedTogether(t *testing.T) {
 	t.Parallel()
 	o := options(t, policy("a", "-", "/x"), policy("a", "-", "y"))
 	o.Default = extauthz.PolicySpec{Auth: extauthz.AuthNone, Paths: []string{"/z"}}
-	o.PathCheck, o.Identity, o.TrustedHops = "loose", extauthz.IdentityRaw, -1
+	o.PathCheck, o.Identity, o.TrustedHops, o.OnFailure = "loose", extauthz.IdentityRaw, -1, "allow"
 	refuses(t, o,
 		`path_check: "loose" is not one of its values; write strict, decode_once or off`,
 		"identity_mode: profile default has no header for it; remove it",
+		`authz.on_failure: "allow" is not one of its values; write deny or error_response`,
 		"authz.trusted_hops: -1 is less than none; write 0 or more",
 		"default_policy: it takes what no policy matches: it has no name, hosts, paths or methods; list it under policies",
 		"default_policy.auth: none would make public whatever no policy matches; list what is public under policies, path by path",
 		`policies[1].name: "a" is the name of another policy too; give each its own (policies[0].name)`,
 		"policies[1].paths[0]: a path begins with a slash; write it like /v1/notes/{id} or /v1/files/{rest...}",
 	)
+}
+
+// R-CONF-1: what lets requests pass unauthenticated is said at load.
+func TestAnErrorResponseIsWarnedAbout(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	for mode, want := range map[extauthz.OnFailure]int{"": 0, extauthz.FailureDeny: 0, extauthz.FailureErrorResponse: 1} {
+		o.OnFailure = mode
+		warnings := authorizer(t, o).Warnings()
+		if len(warnings) != want || want == 1 && (warnings[0].Path != "authz.on_failure" || !strings.Contains(warnings[0].Message, "pass without authentication")) {
+			t.Errorf("on_failure %q: %v, want %d warnings", mode, warnings, want)
+		}
+	}
 }
 
 func TestTheModeOfAnIdentityIsChecked(t *testing.T) {

@@ -107,7 +107,7 @@ func (x *explainer) outcome(s Step) string {
 	case s == refusal:
 		return x.refusal(s)
 	case s == StepReply:
-		return fmt.Sprintf("denied: %d, class %s", x.Status, x.Class)
+		return x.denial()
 	case s > refusal, s > StepProve && !proven: // a record that cannot be said ends it early
 		return "not reached"
 	case open != ReasonUndecided && (s == StepFind || s == StepProve || s == StepDelegate):
@@ -170,9 +170,16 @@ func (x *explainer) refusal(s Step) string {
 		text += "; " + x.named(remedy)
 	}
 	if s == StepReply {
-		text += fmt.Sprintf("; denied: %d, class %s", x.Status, x.Class)
+		text += "; " + x.denial()
 	}
 	return text
+}
+
+func (x *explainer) denial() string {
+	if x.fails(x.d.reason) {
+		return fmt.Sprintf("error: %d, class %s, unless Envoy is set to fail open", x.Status, x.Class)
+	}
+	return fmt.Sprintf("denied: %d, class %s", x.Status, x.Class)
 }
 
 // named puts the key and the tenant into a remedy, where they are known.

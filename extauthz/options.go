@@ -25,10 +25,20 @@ type Options struct {
 	RejectSpoofed bool         // a client's copy of a managed header is 400 instead of removed
 	TrustedHops   int          // the caller is the peer (0), or the n-th entry from the right of x-forwarded-for
 	Identity      IdentityMode // "": IdentityOff
+	OnFailure     OnFailure    // "": FailureDeny
 
 	Keys       *keystore.Store
 	Registerer prometheus.Registerer // nil: what is counted is not published
 }
+
+// OnFailure says what becomes of a request when the check of it fails here. "" is [FailureDeny].
+type OnFailure string
+
+// What may become of it.
+const (
+	FailureDeny          OnFailure = "deny"           // 503, whatever Envoy's failure mode
+	FailureErrorResponse OnFailure = "error_response" // what Envoy's failure mode says, from Envoy 1.37 on
+)
 
 // Authorizer decides. It is one snapshot of the configuration, immutable and safe for all goroutines at once.
 type Authorizer struct {
@@ -40,6 +50,7 @@ type Authorizer struct {
 	rejectSpoofed     bool
 	trustedHops       int
 	identity          IdentityMode
+	errorResponse     bool // what fails is said as an error
 
 	headers  *headerTable
 	router   *router
@@ -62,6 +73,7 @@ func New(o Options) (*Authorizer, error) {
 	a := &Authorizer{
 		profile: o.Profile, environments: map[string]int{}, injectEnvironment: o.InjectEnvironment, pathCheck: o.PathCheck,
 		rejectSpoofed: o.RejectSpoofed, trustedHops: o.TrustedHops, identity: o.Identity, keys: o.Keys,
+		errorResponse: o.OnFailure == FailureErrorResponse,
 	}
 	for i, e := range o.Environments {
 		a.environments[e.Name] = i
@@ -100,6 +112,18 @@ func (c *compiler) settings(o Options) {
 	case o.Identity != "" && o.Identity != IdentityOff && o.Identity != IdentityRaw && o.Identity != IdentitySHA256:
 		c.problems.add("identity_mode", "write off, raw or sha256", "%q is not one of its values", o.Identity)
 	}
+	switch o.OnFailure {
+	case "", FailureDeny:
+	case FailureErrorResponse:
+		c.warnings = append(c.warnings, &ProblemError{
+			Path: "authz.on_failure",
+			Message: "where Envoy is set to fail open (failure_mode_allow), requests pass without authentication whenever a check fails here: " +
+				"the store, a panic, a deadline, overload",
+			Hint: "write deny, unless that is meant; Envoy 1.36 takes such an answer for a denial with 403",
+		})
+	default:
+		c.problems.add("authz.on_failure", "write deny or error_response", "%q is not one of its values", o.OnFailure)
+	}
 	if o.TrustedHops < 0 {
 		c.problems.add("authz.trusted_hops", "write 0 or more", "%d is less than none", o.TrustedHops)
 	}
@@ -123,3 +147,6 @@ func (a *Authorizer) prepareReplies() {
 
 // Warnings returns what is hardly meant in the configuration.
 func (a *Authorizer) Warnings() []*ProblemError { return a.warnings }
+
+// fails reports whether reason is answered as an error, to which Envoy's failure mode applies.
+func (a *Authorizer) fails(reason Reason) bool { return a.errorResponse && reason.internal() }

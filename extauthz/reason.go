@@ -99,6 +99,13 @@ func (r Reason) Class() Class {
 	return ClassUnavailable
 }
 
+// internal reports whether we failed, not whether somebody was refused: the list of R-RESP-6, and no more. A request that
+// cannot be read is not on it, as clients may cause that (CVE-2023-27488), nor is a caller without the shared secret, or
+// whatever Envoy's routes get wrong.
+func (r Reason) internal() bool {
+	return r == ReasonPanic || r == ReasonDeadline || r == ReasonStore || r == ReasonOverloaded
+}
+
 // String returns the reason's name in logs, metrics and metadata: its constant in snake_case.
 //
 //nolint:funlen // one name per reason

@@ -12,7 +12,9 @@ import (
 // The rules of this file. It alone makes CheckResponses; each rule answers something that Envoy does with one.
 //
 //   - status.code is 0 beside an ok_response where the decision allows, and nowhere else. It is 16 for HTTP 401 and 7 for
-//     any other refusal, beside a denied_response. There is no third kind of reply (R-RESP-1).
+//     any other refusal, beside a denied_response. There is no third kind of reply (R-RESP-1), unless the operator asked for
+//     one: then what failed here is said by the same bytes as an error_response, still with code 7, which an Envoy that
+//     does not know it (1.36) takes for a denial.
 //   - Every header has append: false and append_action: OVERWRITE_IF_EXISTS_OR_ADD, whichever of the two is read; its name
 //     is in lower case, its value visible ASCII with spaces inside, never empty (R-RESP-2, R-RESP-3).
 //   - On an allow each managed request header is either set or removed, never both: in Envoy the removal would win.
@@ -223,7 +225,11 @@ func (a *Authorizer) appendDenial(dst []byte, d *Decision, reason Reason, r *Req
 	dst, status := begin(dst, checkStatus)
 	dst = end(appendNumber(dst, statusCode, int(code)), status)
 
-	dst, refusal := begin(dst, checkDenied)
+	kind := checkDenied
+	if a.fails(reason) {
+		kind = checkError
+	}
+	dst, refusal := begin(dst, kind)
 	dst = append(dst, says.encoded.headers...)
 	denied, _ := d.known()
 	dst = append(dst, denied...)

@@ -74,27 +74,32 @@ func TestDenial(t *testing.T) {
 func TestEveryReplyKeepsTheRules(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"default", "mka1", "mlm"} {
-		a := speaker(t, name)
-		for reason := range reasonCount + 2 { // unknown ones, too
-			for _, d := range []Decision{
-				{reason: reason},
-				{reason: reason, policy: a.policy()},
-				a.proven(reason), a.acting(reason),
-				{reason: reason, key: &preparedKey{}},
-				{reason: reason, policy: a.policy(), key: &preparedKey{}},
-				{reason: reason, policy: &policy{}},
-			} {
-				for _, r := range []*Request{{Path: "/a?b=c", Method: "GET"}, {Method: "CONNECT"}, {Path: "*", Method: "OPTIONS"}} { // R-RESP-5
-					r.Headers = []Header{{"content-type", "application/grpc+proto"}}
-					a.reply(t, d, r)
-				}
-			}
-		}
+		everyReplyKeepsTheRules(t, speaker(t, name))
+		everyReplyKeepsTheRules(t, speakerWith(t, name, FailureErrorResponse))
 	}
 	var zero speakerOf
 	zero.Authorizer = &Authorizer{}
 	zero.reply(t, Decision{}, &Request{})
 	zero.reply(t, Decision{reason: ReasonAllowed, policy: &policy{}}, &Request{})
+}
+
+func everyReplyKeepsTheRules(t *testing.T, a speakerOf) {
+	t.Helper()
+	for reason := range reasonCount + 2 { // unknown ones, too
+		for _, d := range []Decision{
+			{reason: reason},
+			{reason: reason, policy: a.policy()},
+			a.proven(reason), a.acting(reason),
+			{reason: reason, key: &preparedKey{}},
+			{reason: reason, policy: a.policy(), key: &preparedKey{}},
+			{reason: reason, policy: &policy{}},
+		} {
+			for _, r := range []*Request{{Path: "/a?b=c", Method: "GET"}, {Method: "CONNECT"}, {Path: "*", Method: "OPTIONS"}} { // R-RESP-5
+				r.Headers = []Header{{"content-type", "application/grpc+proto"}}
+				a.reply(t, d, r)
+			}
+		}
+	}
 }
 
 // R-RESP-2, R-SPOOF-2: on every allow, set and removed headers are together the managed ones, and the credentials are gone.

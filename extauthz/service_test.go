@@ -109,6 +109,58 @@ func TestFaultsAreDenials(t *testing.T) {
 	}
 }
 
+// R-RESP-1: told to, a Service says what fails here as an error; what clients, other callers and Envoy's routes get wrong stays
+// a denial.
+func TestFaultsAreErrorsOnRequest(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	o.OnFailure = extauthz.FailureErrorResponse
+	g := newGate(t, o)
+	key := g.key(keystore.KeySpec{})
+	if err := g.keys.Close(); err != nil {
+		t.Fatal(err)
+	}
+	message := extauthz.Sample(t, extauthz.ShapeList, key)
+	unknown := get("/")
+	unknown.Policy.Present = true
+	for _, test := range []struct {
+		name    string
+		gate    *gate
+		left    time.Duration
+		message []byte
+		change  func(*extauthz.ServiceOptions)
+		want    extauthz.Reason
+		asError bool
+	}{
+		{"a closed store", g, time.Minute, message, nil, extauthz.ReasonStore, true},
+		{"a panic", g.with(func(o *extauthz.Options) { o.Keys = nil }), time.Minute, message, nil, extauthz.ReasonPanic, true},
+		{"a passed deadline", g, -time.Second, message, nil, extauthz.ReasonDeadline, true},
+		{"overload", g, time.Minute, message, func(o *extauthz.ServiceOptions) { o.MaxInFlight = -1 }, extauthz.ReasonOverloaded, true},
+		{"no message", g, time.Minute, []byte("\xff"), nil, extauthz.ReasonRequestUnreadable, false},
+		{"a caller without the secret", g, time.Minute, message, func(o *extauthz.ServiceOptions) { o.SharedSecret = []byte("s3cret") }, extauthz.ReasonCallerRefused, false},
+		{"an unknown policy", g, time.Minute, messageOf(t, extauthz.ShapeList, unknown), nil, extauthz.ReasonPolicyUnknown, false},
+		{"no credential", g, time.Minute, messageOf(t, extauthz.ShapeList, get("/")), nil, extauthz.ReasonCredentialMissing, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), test.left)
+			defer cancel()
+			var r authv3.CheckResponse
+			if err := proto.Unmarshal(serve(t, test.gate, test.change).Answer(ctx, test.message), &r); err != nil {
+				t.Fatal(err)
+			}
+			if got := r.GetDynamicMetadata().GetFields()["reason"].GetStringValue(); got != test.want.String() {
+				t.Fatalf("reason %s, want %s", got, test.want)
+			}
+			if r.GetStatus().GetCode() == 0 || (r.GetErrorResponse() != nil) != test.asError || (r.GetDeniedResponse() != nil) == test.asError {
+				t.Errorf("%v, want an error: %v", &r, test.asError)
+			}
+		})
+	}
+	if x := g.explain(get("/", "x-api-key: "+key)); x.Status != 503 || x.Steps[7].Outcome != "error: 503, class unavailable, unless Envoy is set to fail open" {
+		t.Errorf("%d\n%s", x.Status, story(x))
+	}
+}
+
 func marshal(tb testing.TB, m proto.Message) []byte {
 	tb.Helper()
 	b, err := proto.Marshal(m)

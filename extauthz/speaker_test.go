@@ -24,11 +24,16 @@ type speakerOf struct{ *Authorizer }
 
 func speaker(tb testing.TB, name string) speakerOf {
 	tb.Helper()
+	return speakerWith(tb, name, FailureDeny)
+}
+
+func speakerWith(tb testing.TB, name string, f OnFailure) speakerOf {
+	tb.Helper()
 	p, ok := ProfileByName(name)
 	if !ok {
 		tb.Fatalf("there is no profile %q", name)
 	}
-	o := Options{Profile: p, Environments: []keystore.Environment{{Name: "LIVE", KeyPrefix: "live_"}}, InjectEnvironment: true}
+	o := Options{Profile: p, Environments: []keystore.Environment{{Name: "LIVE", KeyPrefix: "live_"}}, InjectEnvironment: true, OnFailure: f}
 	if p.header(fromOwnerIdentity) != "" {
 		o.Identity = IdentityRaw
 	}
@@ -67,6 +72,14 @@ func (s speakerOf) reply(t rapid.TB, d Decision, r *Request) *authv3.CheckRespon
 	got := must[*authv3.CheckResponse](t, b)
 	says := d.Allowed() && s.answers(&d)
 	denied := got.GetDeniedResponse()
+	if s.errorResponse && !says && isInternal(got.GetDynamicMetadata().GetFields()["reason"].GetStringValue()) {
+		if denied != nil || got.GetErrorResponse().GetStatus().GetCode() != 503 {
+			t.Fatalf("%v: %v, want an error_response with 503", d.reason, got)
+		}
+		denied, got = got.GetErrorResponse(), proto.CloneOf(got)
+		got.HttpResponse = &authv3.CheckResponse_DeniedResponse{DeniedResponse: denied} // the rest is as for every denial
+		b = bytes.Replace(b, []byte{checkError<<3 | 2}, []byte{checkDenied<<3 | 2}, 1)
+	}
 	switch code, http := got.GetStatus().GetCode(), denied.GetStatus().GetCode(); {
 	case !ok || got.GetStatus() == nil:
 		t.Fatalf("%v: no status", d.reason)
@@ -104,6 +117,11 @@ func (s speakerOf) reply(t rapid.TB, d Decision, r *Request) *authv3.CheckRespon
 		t.Fatalf("%v: %v\ngot  %x\nwant %x and %d bytes", d.reason, err, b, want, proto.Size(metadata))
 	}
 	return got
+}
+
+// isInternal lists what is a failure and not a refusal: R-RESP-6.
+func isInternal(reason string) bool {
+	return slices.Contains([]string{"panic", "deadline", "store", "overloaded"}, reason)
 }
 
 // must decodes b.

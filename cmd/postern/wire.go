@@ -57,6 +57,7 @@ func gateOptions(c *config.Config, found error) (extauthz.Options, []config.Prob
 		PathCheck:         extauthz.PathCheck(c.PathCheck),
 		RejectSpoofed:     c.RejectSpoofed,
 		TrustedHops:       c.Authz.TrustedHops,
+		OnFailure:         extauthz.OnFailure(c.Authz.OnFailure),
 	}
 	if c.Profile == config.ProfileMKA1 {
 		o.Identity = extauthz.IdentityMode(c.IdentityMode)
