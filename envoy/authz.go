@@ -219,8 +219,16 @@ func (x *examination) cluster(f *authz) {
 	case !speaksHTTP2(c):
 		x.report("no_http2", c.get("typed_extension_protocol_options"), in, "HTTP/2 is not configured")
 	}
+	if x.TLS && !c.get("transport_socket").there() && !c.get("transport_socket_matches").there() {
+		x.report("no_tls", c.get("transport_socket"), in, "the cluster speaks plain text")
+	}
+	x.breaker(c, in)
+}
+
+// breaker examines how many checks may be in flight.
+func (x *examination) breaker(c spot, in string) {
 	requests, pending := 1024., 1024.
-	at = c.get("circuit_breakers")
+	at := c.get("circuit_breakers")
 	for t := range at.get("thresholds").items() {
 		if p := t.get("priority").text(); p != "" && p != "DEFAULT" && p != "0" {
 			continue

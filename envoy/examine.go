@@ -17,8 +17,10 @@ type ExamineOptions struct {
 	Authz string
 	// API is Postern's own api listener, likewise; routes to it need no check. Empty: there is none.
 	API string
-	// SharedSecret is whether Postern demands authz.shared_secret.
-	SharedSecret bool
+	// SharedSecret is whether Postern demands authz.shared_secret, and TLS whether it speaks TLS to Envoy.
+	SharedSecret, TLS bool
+	// Policies and Environments are the names that context_extensions may give. Nil: they are not examined.
+	Policies, Environments []string
 	// Names are the header names of the profile in use, [extauthz.Profile.Names].
 	Names extauthz.Names
 }
@@ -60,7 +62,9 @@ func Examine(data []byte, o ExamineOptions) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &examination{ExamineOptions: o, deployment: d, rules: map[string]rule{}, found: map[Finding]bool{}, expressions: expressions{}}
+	x := &examination{
+		ExamineOptions: o, deployment: d, rules: map[string]rule{}, found: map[Finding]bool{}, expressions: expressions{}, behind: map[string]string{},
+	}
 	for _, r := range rules() {
 		x.rules[r.name] = r
 	}
@@ -77,8 +81,9 @@ type examination struct {
 	ExamineOptions
 	*deployment
 	expressions expressions
-	rules       map[string]rule  // by name
-	found       map[Finding]bool // so that what two listeners share is said once
+	rules       map[string]rule   // by name
+	behind      map[string]string // cluster that Postern is asked about → the first listener where it is
+	found       map[Finding]bool  // so that what two listeners share is said once
 	findings    []Finding
 }
 
@@ -105,10 +110,12 @@ func (x *examination) run(top spot) {
 	managers := x.managers()
 	asked := x.ours(managers)
 	some := false
+	var unasked []*manager
 	for _, m := range managers {
 		ours := *m
 		ours.filters = slices.DeleteFunc(slices.Clone(m.filters), func(f *authz) bool { return !asked[f] })
 		if len(ours.filters) == 0 {
+			unasked = append(unasked, &ours)
 			continue
 		}
 		p := x.routing(&ours)
@@ -124,6 +131,9 @@ func (x *examination) run(top spot) {
 	}
 	if !some {
 		x.notAsked(top, managers)
+	}
+	for _, m := range unasked {
+		x.besides(m)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/postern-auth/postern/envoy"
 )
@@ -175,7 +176,7 @@ func stands(path, line string) bool {
 }
 
 func TestEveryRuleIsTried(t *testing.T) {
-	tried := map[string]bool{"shared_secret": true} // by TestTheSecretIsSent
+	tried := map[string]bool{"shared_secret": true, "no_tls": true, "unknown_context": true} // by TestWhatPosternsOwnFileDemands
 	for _, cases := range []map[string]wrong{errorsOf(), warningsOf()} {
 		for _, c := range cases {
 			for _, want := range c.want {
@@ -190,16 +191,130 @@ func TestEveryRuleIsTried(t *testing.T) {
 	}
 }
 
-func TestTheSecretIsSent(t *testing.T) { // R-GRPC-1
-	o := gate(t, "default")
-	o.SharedSecret = true
-	want := []string{"shared_secret " + atService + ".initial_metadata x-postern-secret is not sent"}
-	if diff := cmp.Diff(want, brief(examine(t, bootstrapOf(t, "default"), o))); diff != "" {
-		t.Errorf("findings (-want +got):\n%s", diff)
+func TestWhatPosternsOwnFileDemands(t *testing.T) { // R-GRPC-1
+	context := func(settings string) edit {
+		return route(`match: { prefix: "/" }, route: { cluster: upstream }, ` + perFilter("check_settings: { context_extensions: { "+settings+" } }"))
 	}
-	with := with(func(o *envoy.Options) { o.Names, o.SharedSecret = profile(t, "default"), true })
-	if found := examine(t, string(render(t, with)), o); len(found) > 0 {
+	const atContext = atRoute + `.typed_per_filter_config["envoy.filters.http.ext_authz"].check_settings.context_extensions`
+	for name, c := range map[string]struct {
+		gate   func(*envoy.ExamineOptions)
+		change edit
+		want   []string
+	}{
+		"a secret": {
+			func(o *envoy.ExamineOptions) { o.SharedSecret = true }, filter(),
+			[]string{"shared_secret " + atService + ".initial_metadata x-postern-secret is not sent"},
+		},
+		"a secret, sent": {
+			func(o *envoy.ExamineOptions) { o.SharedSecret = true },
+			swap("timeout: 0.25s #", "initial_metadata: [ { key: X-Postern-Secret, value: a } ]\n                timeout: 0.25s #"), nil,
+		},
+		"TLS": {
+			func(o *envoy.ExamineOptions) { o.TLS = true }, filter(),
+			[]string{"no_tls " + atCluster + ".transport_socket the cluster speaks plain text"},
+		},
+		"TLS, spoken": {
+			func(o *envoy.ExamineOptions) { o.TLS = true }, below("circuit_breakers:", "transport_socket: { name: tls }"), nil,
+		},
+		"policies and environments": {
+			func(o *envoy.ExamineOptions) { o.Policies, o.Environments = []string{}, []string{"LIVE"} },
+			context("policy: public, environment: live, other: a"),
+			[]string{
+				"unknown_context " + atContext + `["policy"] policy "public" is not in Postern's file`,
+				"unknown_context " + atContext + `["environment"] environment "live" is not in Postern's file`,
+			},
+		},
+		"policies and environments that there are": {
+			func(o *envoy.ExamineOptions) { o.Policies, o.Environments = []string{"public"}, []string{"LIVE"} },
+			context("policy: public, environment: LIVE"), nil,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := gate(t, "default")
+			c.gate(&o)
+			if diff := cmp.Diff(slices.Sorted(slices.Values(c.want)), slices.Sorted(slices.Values(brief(examine(t, c.change(t, bootstrapOf(t, "default")), o)))), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("findings (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestWhatIsRightIsNoFinding(t *testing.T) {
+	off := perFilter("disabled: true")
+	for name, change := range map[string]edit{
+		"a selection that denies the rest": filter("filter_enabled: { default_value: { numerator: 50 } }", "deny_at_disable: { default_value: true, runtime_key: a }"),
+		"numbers for enums":                all(swap("transport_api_version: V3", "transport_api_version: 2"), swap("code: ServiceUnavailable", "code: 503"), swap("REJECT_REQUEST", "1")),
+		"fields that say the default":      filter("clear_route_cache: false", "shadow_mode: no", "include_peer_certificate: false", "allowed_headers: ~"),
+		"HTTP/2 by ALPN, in TLS":           all(swap("explicit_http_config:", "auto_config:"), below("circuit_breakers:", "transport_socket: { name: tls }")),
+		"HTTP/2 by the field of old":       swap("typed_extension_protocol_options:\n", "http2_protocol_options: {}\n    ignored:\n"),
+		"a redirect to the client":         route(`match: { prefix: "/" }, redirect: { https_redirect: true }, ` + off),
+		"an unchecked answer of Envoy's":   route(`match: { prefix: "/" }, direct_response: { status: 200 }, ` + off),
+		"an unchecked route that removes":  route(`match: { prefix: "/" }, route: { cluster: upstream }, request_headers_to_remove: [X-On-Behalf-Of], ` + off),
+		"an unchecked weight that removes": route(`match: { prefix: "/" }, route: { weighted_clusters: { clusters: [ { name: upstream, weight: 1, request_headers_to_remove: [x-on-behalf-of], ` + off + ` } ] } }`),
+		"a redirect followed, unchecked":   route(`match: { prefix: "/" }, route: { cluster: upstream, internal_redirect_policy: {} }, request_headers_to_remove: [x-on-behalf-of, x-environment], ` + off),
+		"a filter that routes enable":      all(swap("- name: envoy.filters.http.ext_authz\n", "- name: envoy.filters.http.ext_authz\n            disabled: true\n"), host(perFilter("check_settings: {}"))),
+		"a filter that a wrapper enables":  all(swap("- name: envoy.filters.http.ext_authz\n", "- name: envoy.filters.http.ext_authz\n            disabled: true\n"), routes(`typed_per_filter_config: { envoy.filters.http.ext_authz: { "@type": type.googleapis.com/envoy.config.route.v3.FilterConfig, config: {} } }`)),
+		"a route on, in a host that is off": all(host(off), route(`match: { prefix: "/" }, route: { cluster: upstream }, `+perFilter("disabled: false"))),
+		"a filter by another name":                    all(swap("- name: envoy.filters.http.ext_authz\n", "- name: gate\n"), host(`typed_per_filter_config: { envoy.filters.http.ext_authz: { "@type": a } }`)),
+		"a filter in a TypedStruct":                   swap(`"@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz`+"\n", `"@type": type.googleapis.com/xds.type.v3.TypedStruct`+"\n              type_url: type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz\n              value:\n"),
+		"other filters and extensions":                below("- name: envoy.filters.http.router", `- { name: odd, typed_config: { "@type": type.googleapis.com/com.example.Odd, lists: [[1], {}] } }`, "- { name: late, config_discovery: { type_urls: [ a ] } }"),
+		"one expression for all":                      strip(`- remove_on_match: { key_matcher: { safe_regex: { regex: 'x.(environment|tenant.id|api.key.id|user.id|permissions)|x-envoy-.*' } } }`),
+		"limits of a file unknown":                    swap("{ layers: [ { name: postern, static_layer: { re2: { max_program_size: { error_level: 1000 } } } } ] }", "{ layers: [ { name: disk, disk_layer: {} } ] }"),
+		"no rules of mutations":                       swap("decoder_header_mutation_rules:", "filter_metadata:"),
+		"an alias":                                    all(swap("connection_keepalive: { interval: 30s, timeout: 5s }", "connection_keepalive: *alive"), below("static_resources:", "!ignore anchors: &alive { interval: 30s }")),
+		"an upgrade with the filter in its own chain": swap(`- upgrade_type: "websocket"`, `- { upgrade_type: websocket, filters: [ { name: a, typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz, grpc_service: { envoy_grpc: { cluster_name: postern } } } } ] }`),
+		"a newer Envoy":                               static("node: { user_agent_build_version: { version: { major_number: 1, minor_number: 41 } } }"),
+		"a patched one":                               static("node: { user_agent_build_version: { version: { major_number: 1, minor_number: 37, patch: 6 } } }"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := change(t, bootstrapOf(t, "default"))
+			if name == "a filter in a TypedStruct" { // what it holds moves in by one level
+				head, tail, _ := strings.Cut(text, "              value:\n")
+				body, rest, _ := strings.Cut(tail, "          - name: envoy.filters.http.router")
+				text = head + "              value:\n" + strings.ReplaceAll("  "+body, "\n", "\n  ") + "\n          - name: envoy.filters.http.router" + rest
+			}
+			if found := examine(t, text, gate(t, "default")); len(found) > 0 {
+				t.Errorf("found %v", found)
+			}
+		})
+	}
+}
+
+func TestTheAPIListenerNeedsNoCheck(t *testing.T) { // R-SPOOF-5
+	o := gate(t, "default")
+	o.API = "127.0.0.1:8080"
+	text := route(`match: { prefix: "/" }, route: { cluster: upstream }, `+perFilter("disabled: true"))(t, bootstrapOf(t, "default"))
+	if found := examine(t, text, o); len(found) > 0 {
 		t.Errorf("found %v", found)
+	}
+}
+
+func TestPosternIsKnownByItsAddress(t *testing.T) {
+	for name, c := range map[string]struct {
+		listen, address string // of Postern, in Envoy's cluster
+		want            []string
+	}{
+		"a socket":               {"unix:///run/a.sock", "pipe: { path: /run/a.sock }", nil},
+		"a port":                 {"127.0.0.1:9191", "socket_address: { address: 127.0.0.1, port_value: 9191 }", nil},
+		"a port of this machine": {"127.0.0.1:9191", "socket_address: { address: localhost, port_value: '9191' }", nil},
+		"every address":          {"0.0.0.0:9191", "socket_address: { address: postern.auth.svc, port_value: 9191 }", nil},
+		"another port":           {"0.0.0.0:9191", "socket_address: { address: 127.0.0.1, port_value: 9192 }", []string{"not_asked"}},
+		"another machine":        {"127.0.0.1:9191", "socket_address: { address: 10.0.0.1, port_value: 9191 }", []string{"not_asked"}},
+		"no address":             {"127.0.0.1:9191", "envoy_internal_address: {}", []string{"not_asked"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := all(swap("cluster_name: postern, skip", "cluster_name: authz, skip"), swap("  - name: postern\n", "  - name: authz\n"),
+				swap(`pipe: { path: "/run/postern/authz.sock" }`, c.address))(t, bootstrapOf(t, "default"))
+			o := gate(t, "default")
+			o.Authz = c.listen
+			var got []string
+			for _, f := range examine(t, text, o) {
+				got = append(got, f.Rule)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("rules (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

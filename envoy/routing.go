@@ -98,15 +98,15 @@ func (r *routing) route(l levels, route spot, in string) (checked bool, open []o
 	leaves := slices.Collect(action.get("weighted_clusters", "clusters").items())
 	for _, leaf := range leaves {
 		to := cmp.Or(leaf.get("name").text(), leaf.get("cluster_header").text())
-		some := r.leaf(l.down(leaf))
+		some := r.leaf(l.down(leaf), to)
 		r.level(leaf, in, some)
 		if checked = checked || some; !some {
 			open = r.opening(open, l.down(leaf), in, to)
 		}
 	}
 	if len(leaves) == 0 {
-		if checked = r.leaf(l); !checked && action.there() {
-			to := cmp.Or(action.get("cluster").text(), action.get("cluster_header").text(), action.get("cluster_specifier_plugin").text())
+		to := cmp.Or(action.get("cluster").text(), action.get("cluster_header").text(), action.get("cluster_specifier_plugin").text())
+		if checked = r.leaf(l, to); !checked && action.there() {
 			open = r.opening(open, l, in, to)
 		}
 	}
@@ -121,8 +121,9 @@ func (r *routing) route(l levels, route spot, in string) (checked bool, open []o
 	return checked, open
 }
 
-// leaf reports whether Postern is asked about the requests that l speaks about, and notes by which filters.
-func (r *routing) leaf(l levels) (checked bool) {
+// leaf reports whether Postern is asked about the requests that l speaks about, and notes by which filters, and that they
+// go to a cluster.
+func (r *routing) leaf(l levels, to string) (checked bool) {
 	for _, f := range r.m.filters {
 		on := !f.disabled
 		for _, level := range slices.Backward(l) {
@@ -136,16 +137,16 @@ func (r *routing) leaf(l levels) (checked bool) {
 			checked = true
 		}
 	}
+	if _, known := r.behind[to]; checked && !known {
+		r.behind[to] = r.m.in
+	}
 	return checked
 }
 
 // opening appends a way to an upstream that leaves what Postern reads on the request: nobody has verified it.
 func (r *routing) opening(open []opening, l levels, in, to string) []opening {
-	if r.API != "" {
-		addresses := r.addresses(r.clusters[to])
-		if slices.ContainsFunc(addresses, func(a string) bool { return leadsTo(a, r.API) }) {
-			return open // Postern itself, which reads it
-		}
+	if r.isAPI(to) {
+		return open
 	}
 	left := slices.DeleteFunc(slices.Clone(r.Names.Inputs), func(name string) bool {
 		return slices.ContainsFunc(l, func(level spot) bool { return removes(level, name) })
@@ -169,6 +170,7 @@ func (r *routing) level(s spot, in string, checked bool) { //nolint:revive // ch
 		if at := check.get("with_request_body"); at.there() {
 			r.report("with_request_body", at, in, "with_request_body is set")
 		}
+		r.context(check.get("context_extensions"), in)
 	}
 	if !checked {
 		return
@@ -181,6 +183,23 @@ func (r *routing) level(s spot, in string, checked bool) { //nolint:revive // ch
 	added := slices.DeleteFunc(managed, func(name string) bool { return !adds(s, name) })
 	if len(added) > 0 {
 		r.report("route_adds_header", s.get("request_headers_to_add"), in, "request_headers_to_add names %s", strings.Join(added, ", "))
+	}
+}
+
+// context examines what a route tells Postern.
+func (r *routing) context(extensions spot, in string) {
+	for name, at := range extensions.entries() {
+		known := r.Policies
+		switch name {
+		case "policy":
+		case "environment":
+			known = r.Environments
+		default:
+			continue
+		}
+		if known != nil && !slices.Contains(known, at.text()) {
+			r.report("unknown_context", at, in, "%s %s is not in Postern's file", name, quote(shorten(at.text())))
+		}
 	}
 }
 

@@ -40,6 +40,10 @@ func rulesOfAsking() []rule {
 			"add request_headers_to_remove to the route, or let Postern decide: a policy with auth: none",
 		},
 		{
+			"unchecked_listener", Warning, "whoever reaches this listener passes Postern by",
+			"ask Postern here too, with the filter that `postern render envoy` writes, or let the listener lead elsewhere",
+		},
+		{
 			"failure_mode_allow", Error, "while Postern does not answer, every request passes unchecked, with the headers that the client sent",
 			"write failure_mode_allow: false",
 		},
@@ -161,6 +165,14 @@ func rulesOfReaching() []rule {
 		{
 			"shared_secret", Error, "authz.shared_secret is set, so that Postern answers every check with 503",
 			`write initial_metadata: [ { key: x-postern-secret, value: "%ENVIRONMENT(POSTERN_SHARED_SECRET)%" } ] in grpc_service`,
+		},
+		{
+			"no_tls", Error, "authz.tls is set, so that no check reaches Postern, and every request fails",
+			"add the transport_socket that `postern render envoy` writes",
+		},
+		{
+			"unknown_context", Error, "Postern answers every check of this route with 503",
+			"name a policy or an environment of Postern's file in context_extensions, or leave the key out",
 		},
 		{
 			"other_address", Warning, "if it is not another name for the same place, no check reaches this Postern",

@@ -27,7 +27,16 @@ func examine(out *output, s settings, path string) error {
 		return err
 	}
 	o := envoy.ExamineOptions{
-		Authz: absolute(s.Listen.Authz).String(), SharedSecret: s.Authz.SharedSecret != nil, Names: s.gate.Profile.Names(),
+		Authz: absolute(s.Listen.Authz).String(), SharedSecret: s.Authz.SharedSecret != nil, TLS: s.Authz.TLS != nil, Names: s.gate.Profile.Names(),
+		Policies: []string{},
+	}
+	for _, p := range s.gate.Policies {
+		if p.Name != "" {
+			o.Policies = append(o.Policies, p.Name)
+		}
+	}
+	for _, e := range s.Environments {
+		o.Environments = append(o.Environments, e.Name)
 	}
 	if s.Listen.API.Network != "" {
 		o.API = absolute(s.Listen.API).String()

@@ -115,6 +115,16 @@ func (e *Envoy) AwaitAccessLog(tb testing.TB, text string) string {
 	return found
 }
 
+// ConfigDump is what Envoy says about its configuration, endpoints included.
+func (e *Envoy) ConfigDump(tb testing.TB) []byte {
+	tb.Helper()
+	body, err := e.get("/config_dump?include_eds")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return []byte(body)
+}
+
 // Stop ends Envoy. It may be called more than once.
 func (e *Envoy) Stop() { _ = e.stop(syscall.SIGKILL) }
 
