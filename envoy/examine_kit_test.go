@@ -115,9 +115,9 @@ func gate(t *testing.T, name string) envoy.ExamineOptions {
 }
 
 // bootstrapOf is the bootstrap that is changed.
-func bootstrapOf(t *testing.T, name string) string {
+func bootstrapOf(t *testing.T) string {
 	t.Helper()
-	return string(render(t, with(func(o *envoy.Options) { o.Names = profile(t, name) })))
+	return string(render(t, with(func(o *envoy.Options) { o.Names = profile(t, "default") })))
 }
 
 func examine(t *testing.T, text string, o envoy.ExamineOptions) []envoy.Finding {

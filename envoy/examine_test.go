@@ -129,7 +129,7 @@ func check(t *testing.T, gravest envoy.Severity, cases map[string]wrong) {
 	for _, name := range slices.Sorted(maps.Keys(cases)) {
 		c := cases[name]
 		t.Run(name, func(t *testing.T) {
-			text := c.change(t, bootstrapOf(t, "default"))
+			text := c.change(t, bootstrapOf(t))
 			found := examine(t, text, gate(t, "default"))
 			want := slices.Sorted(slices.Values(c.want))
 			if diff := cmp.Diff(want, brief(found)); diff != "" {
@@ -232,7 +232,7 @@ func TestWhatPosternsOwnFileDemands(t *testing.T) { // R-GRPC-1
 		t.Run(name, func(t *testing.T) {
 			o := gate(t, "default")
 			c.gate(&o)
-			if diff := cmp.Diff(slices.Sorted(slices.Values(c.want)), slices.Sorted(slices.Values(brief(examine(t, c.change(t, bootstrapOf(t, "default")), o)))), cmpopts.EquateEmpty()); diff != "" {
+			if diff := cmp.Diff(slices.Sorted(slices.Values(c.want)), slices.Sorted(slices.Values(brief(examine(t, c.change(t, bootstrapOf(t)), o)))), cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("findings (-want +got):\n%s", diff)
 			}
 		})
@@ -242,19 +242,19 @@ func TestWhatPosternsOwnFileDemands(t *testing.T) { // R-GRPC-1
 func TestWhatIsRightIsNoFinding(t *testing.T) {
 	off := perFilter("disabled: true")
 	for name, change := range map[string]edit{
-		"a selection that denies the rest": filter("filter_enabled: { default_value: { numerator: 50 } }", "deny_at_disable: { default_value: true, runtime_key: a }"),
-		"numbers for enums":                all(swap("transport_api_version: V3", "transport_api_version: 2"), swap("code: ServiceUnavailable", "code: 503"), swap("REJECT_REQUEST", "1")),
-		"fields that say the default":      filter("clear_route_cache: false", "shadow_mode: no", "include_peer_certificate: false", "allowed_headers: ~"),
-		"HTTP/2 by ALPN, in TLS":           all(swap("explicit_http_config:", "auto_config:"), below("circuit_breakers:", "transport_socket: { name: tls }")),
-		"HTTP/2 by the field of old":       swap("typed_extension_protocol_options:\n", "http2_protocol_options: {}\n    ignored:\n"),
-		"a redirect to the client":         route(`match: { prefix: "/" }, redirect: { https_redirect: true }, ` + off),
-		"an unchecked answer of Envoy's":   route(`match: { prefix: "/" }, direct_response: { status: 200 }, ` + off),
-		"an unchecked route that removes":  route(`match: { prefix: "/" }, route: { cluster: upstream }, request_headers_to_remove: [X-On-Behalf-Of], ` + off),
-		"an unchecked weight that removes": route(`match: { prefix: "/" }, route: { weighted_clusters: { clusters: [ { name: upstream, weight: 1, request_headers_to_remove: [x-on-behalf-of], ` + off + ` } ] } }`),
-		"a redirect followed, unchecked":   route(`match: { prefix: "/" }, route: { cluster: upstream, internal_redirect_policy: {} }, request_headers_to_remove: [x-on-behalf-of, x-environment], ` + off),
-		"a filter that routes enable":      all(swap("- name: envoy.filters.http.ext_authz\n", "- name: envoy.filters.http.ext_authz\n            disabled: true\n"), host(perFilter("check_settings: {}"))),
-		"a filter that a wrapper enables":  all(swap("- name: envoy.filters.http.ext_authz\n", "- name: envoy.filters.http.ext_authz\n            disabled: true\n"), routes(`typed_per_filter_config: { envoy.filters.http.ext_authz: { "@type": type.googleapis.com/envoy.config.route.v3.FilterConfig, config: {} } }`)),
-		"a route on, in a host that is off": all(host(off), route(`match: { prefix: "/" }, route: { cluster: upstream }, `+perFilter("disabled: false"))),
+		"a selection that denies the rest":            filter("filter_enabled: { default_value: { numerator: 50 } }", "deny_at_disable: { default_value: true, runtime_key: a }"),
+		"numbers for enums":                           all(swap("transport_api_version: V3", "transport_api_version: 2"), swap("code: ServiceUnavailable", "code: 503"), swap("REJECT_REQUEST", "1")),
+		"fields that say the default":                 filter("clear_route_cache: false", "shadow_mode: no", "include_peer_certificate: false", "allowed_headers: ~"),
+		"HTTP/2 by ALPN, in TLS":                      all(swap("explicit_http_config:", "auto_config:"), below("circuit_breakers:", "transport_socket: { name: tls }")),
+		"HTTP/2 by the field of old":                  swap("typed_extension_protocol_options:\n", "http2_protocol_options: {}\n    ignored:\n"),
+		"a redirect to the client":                    route(`match: { prefix: "/" }, redirect: { https_redirect: true }, ` + off),
+		"an unchecked answer of Envoy's":              route(`match: { prefix: "/" }, direct_response: { status: 200 }, ` + off),
+		"an unchecked route that removes":             route(`match: { prefix: "/" }, route: { cluster: upstream }, request_headers_to_remove: [X-On-Behalf-Of], ` + off),
+		"an unchecked weight that removes":            route(`match: { prefix: "/" }, route: { weighted_clusters: { clusters: [ { name: upstream, weight: 1, request_headers_to_remove: [x-on-behalf-of], ` + off + ` } ] } }`),
+		"a redirect followed, unchecked":              route(`match: { prefix: "/" }, route: { cluster: upstream, internal_redirect_policy: {} }, request_headers_to_remove: [x-on-behalf-of, x-environment], ` + off),
+		"a filter that routes enable":                 all(swap("- name: envoy.filters.http.ext_authz\n", "- name: envoy.filters.http.ext_authz\n            disabled: true\n"), host(perFilter("check_settings: {}"))),
+		"a filter that a wrapper enables":             all(swap("- name: envoy.filters.http.ext_authz\n", "- name: envoy.filters.http.ext_authz\n            disabled: true\n"), routes(`typed_per_filter_config: { envoy.filters.http.ext_authz: { "@type": type.googleapis.com/envoy.config.route.v3.FilterConfig, config: {} } }`)),
+		"a route on, in a host that is off":           all(host(off), route(`match: { prefix: "/" }, route: { cluster: upstream }, `+perFilter("disabled: false"))),
 		"a filter by another name":                    all(swap("- name: envoy.filters.http.ext_authz\n", "- name: gate\n"), host(`typed_per_filter_config: { envoy.filters.http.ext_authz: { "@type": a } }`)),
 		"a filter in a TypedStruct":                   swap(`"@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz`+"\n", `"@type": type.googleapis.com/xds.type.v3.TypedStruct`+"\n              type_url: type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz\n              value:\n"),
 		"other filters and extensions":                below("- name: envoy.filters.http.router", `- { name: odd, typed_config: { "@type": type.googleapis.com/com.example.Odd, lists: [[1], {}] } }`, "- { name: late, config_discovery: { type_urls: [ a ] } }"),
@@ -267,7 +267,7 @@ func TestWhatIsRightIsNoFinding(t *testing.T) {
 		"a patched one":                               static("node: { user_agent_build_version: { version: { major_number: 1, minor_number: 37, patch: 6 } } }"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			text := change(t, bootstrapOf(t, "default"))
+			text := change(t, bootstrapOf(t))
 			if name == "a filter in a TypedStruct" { // what it holds moves in by one level
 				head, tail, _ := strings.Cut(text, "              value:\n")
 				body, rest, _ := strings.Cut(tail, "          - name: envoy.filters.http.router")
@@ -283,7 +283,7 @@ func TestWhatIsRightIsNoFinding(t *testing.T) {
 func TestTheAPIListenerNeedsNoCheck(t *testing.T) { // R-SPOOF-5
 	o := gate(t, "default")
 	o.API = "127.0.0.1:8080"
-	text := route(`match: { prefix: "/" }, route: { cluster: upstream }, `+perFilter("disabled: true"))(t, bootstrapOf(t, "default"))
+	text := route(`match: { prefix: "/" }, route: { cluster: upstream }, `+perFilter("disabled: true"))(t, bootstrapOf(t))
 	if found := examine(t, text, o); len(found) > 0 {
 		t.Errorf("found %v", found)
 	}
@@ -304,7 +304,7 @@ func TestPosternIsKnownByItsAddress(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := all(swap("cluster_name: postern, skip", "cluster_name: authz, skip"), swap("  - name: postern\n", "  - name: authz\n"),
-				swap(`pipe: { path: "/run/postern/authz.sock" }`, c.address))(t, bootstrapOf(t, "default"))
+				swap(`pipe: { path: "/run/postern/authz.sock" }`, c.address))(t, bootstrapOf(t))
 			o := gate(t, "default")
 			o.Authz = c.listen
 			var got []string
