@@ -94,7 +94,7 @@ func (x *examination) report(rule string, at spot, in, what string, args ...any)
 		panic("envoy: no rule " + rule)
 	}
 	f := Finding{
-		Severity: r.severity, Rule: rule, Line: max(at.line, 1), Path: cmp.Or(at.path, "."), In: in,
+		Severity: r.severity, Rule: rule, Line: max(at.line, 1), Path: cmp.Or(at.path(), "."), In: in,
 		Message: fmt.Sprintf(what, args...) + ": " + r.reason, Hint: r.remedy,
 	}
 	once := Finding{Rule: rule, Line: f.Line, Path: f.Path, Message: f.Message}
@@ -143,7 +143,7 @@ func (x *examination) notAsked(top spot, managers []*manager) {
 	at, in := top, ""
 	for _, m := range managers {
 		for _, f := range m.filters {
-			if at.path == "" {
+			if at.way == nil {
 				at, in = f.spot, f.in
 			}
 			others = append(others, f.describe(x.deployment))

@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 const (
 	maxNesting = 300       // of what is examined; a real configuration has about 40
 	maxValues  = 8_000_000 // what aliases stand for included
+	maxYAML    = 16 << 20  // bytes; JSON may be longer, as its tree is smaller
 )
 
 // parse reads YAML or JSON. Its error is a [*FormatError].
@@ -30,6 +32,9 @@ func parse(data []byte) (*file, error) {
 		if f.root, err = j.document(); err == nil {
 			return f, nil
 		}
+	}
+	if len(data) > maxYAML {
+		return nil, cmp.Or(err, error(&FormatError{1, fmt.Sprintf("the file has more than %d MiB, and is no JSON", maxYAML>>20), "want what Envoy says on /config_dump"}))
 	}
 	y := yamlParser{}
 	root, yamlErr := y.document(data)

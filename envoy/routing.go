@@ -148,9 +148,11 @@ func (r *routing) opening(open []opening, l levels, in, to string) []opening {
 	if r.isAPI(to) {
 		return open
 	}
-	left := slices.DeleteFunc(slices.Clone(r.Names.Inputs), func(name string) bool {
-		return slices.ContainsFunc(l, func(level spot) bool { return removes(level, name) })
-	})
+	left := slices.Clone(r.Names.Inputs)
+	for _, level := range l {
+		gone := removed(level)
+		left = slices.DeleteFunc(left, func(name string) bool { return slices.Contains(gone, name) })
+	}
 	if len(left) == 0 {
 		return open
 	}
@@ -175,15 +177,19 @@ func (r *routing) level(s spot, in string, checked bool) { //nolint:revive // ch
 	if !checked {
 		return
 	}
-	managed := slices.Concat(r.Names.Outputs, r.Names.Inputs)
-	removed := slices.DeleteFunc(slices.Clone(managed), func(name string) bool { return !removes(s, name) })
-	if len(removed) > 0 {
-		r.report("route_removes_header", s.get("request_headers_to_remove"), in, "request_headers_to_remove names %s", strings.Join(removed, ", "))
+	if names := r.managed(removed(s)); len(names) > 0 {
+		r.report("route_removes_header", s.get("request_headers_to_remove"), in, "request_headers_to_remove names %s", strings.Join(names, ", "))
 	}
-	added := slices.DeleteFunc(managed, func(name string) bool { return !adds(s, name) })
-	if len(added) > 0 {
-		r.report("route_adds_header", s.get("request_headers_to_add"), in, "request_headers_to_add names %s", strings.Join(added, ", "))
+	if names := r.managed(added(s)); len(names) > 0 {
+		r.report("route_adds_header", s.get("request_headers_to_add"), in, "request_headers_to_add names %s", strings.Join(names, ", "))
 	}
+}
+
+// managed are those of names that only Postern may set.
+func (r *routing) managed(names []string) []string {
+	return slices.DeleteFunc(names, func(name string) bool {
+		return !slices.Contains(r.Names.Outputs, name) && !slices.Contains(r.Names.Inputs, name)
+	})
 }
 
 // context examines what a route tells Postern.
@@ -203,22 +209,19 @@ func (r *routing) context(extensions spot, in string) {
 	}
 }
 
-func removes(s spot, name string) bool {
+// removed are the request headers that a place removes, and added those that it adds, in lower case.
+func removed(s spot) (names []string) {
 	for item := range s.get("request_headers_to_remove").items() {
-		if strings.EqualFold(item.text(), name) {
-			return true
-		}
+		names = append(names, strings.ToLower(item.text()))
 	}
-	return false
+	return names
 }
 
-func adds(s spot, name string) bool {
+func added(s spot) (names []string) {
 	for item := range s.get("request_headers_to_add").items() {
-		if strings.EqualFold(item.get("header", "key").text(), name) {
-			return true
-		}
+		names = append(names, strings.ToLower(item.get("header", "key").text()))
 	}
-	return false
+	return names
 }
 
 // perFilter is what a place says about a filter, without the wrapper that may be around it.

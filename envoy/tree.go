@@ -3,6 +3,7 @@ package envoy
 import (
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -57,10 +58,10 @@ func (s shape) String() string {
 	return "empty"
 }
 
-// find returns the value called name, or nil.
+// find returns the value of a field, or nil.
 func (v *value) find(name string) *value {
 	for i := range v.parts {
-		if v.parts[i].name == name && v.parts[i].shape != nothing {
+		if isField(v.parts[i].name, name) && v.parts[i].shape != nothing {
 			return &v.parts[i].value
 		}
 	}
@@ -78,12 +79,39 @@ type file struct {
 type spot struct {
 	file *file
 	v    *value // nil: nothing is there
-	path string // such as static_resources.listeners[0]
+	way  *step  // nil: the file as a whole
 	line int    // of v, or of the nearest parent that is there
 }
 
+// step is the last one on the way to a spot. Most spots are never named, so that paths are not made before.
+type step struct {
+	up    *step
+	name  string // of a field
+	index int    // of an item, where there is no name
+	entry bool   // the name is a key of a map, not a field
+}
+
 // top is the file as a whole.
-func (f *file) top() spot { return spot{f, &f.root, "", f.root.line} }
+func (f *file) top() spot { return spot{f, &f.root, nil, f.root.line} }
+
+// path names the spot, such as static_resources.listeners[0].
+func (s spot) path() string {
+	var steps []string
+	for w := s.way; w != nil; w = w.up {
+		switch {
+		case w.entry:
+			steps = append(steps, "["+strconv.Quote(w.name)+"]")
+		case w.name == "":
+			steps = append(steps, "["+strconv.Itoa(w.index)+"]")
+		case w.up == nil:
+			steps = append(steps, w.name)
+		default:
+			steps = append(steps, "."+w.name)
+		}
+	}
+	slices.Reverse(steps)
+	return strings.Join(steps, "")
+}
 
 // there reports whether something stands there.
 func (s spot) there() bool { return s.v != nil }
@@ -100,16 +128,18 @@ func (s spot) is(want shape) bool {
 // misshapen has the file note that something else was expected.
 func (s spot) misshapen(found, want string) {
 	if s.file.odd == nil {
-		s.file.odd = &FormatError{Line: s.line, Message: s.path + " is " + found, Hint: "Envoy wants " + want}
+		s.file.odd = &FormatError{Line: s.line, Message: s.path() + " is " + found, Hint: "Envoy wants " + want}
 	}
 }
 
 // child is a place below.
-func (s spot) child(path string, v *value) spot {
-	if v == nil {
-		return spot{s.file, nil, path, s.line}
+func (s spot) child(last step, v *value) spot {
+	last.up = s.way
+	line := s.line
+	if v != nil {
+		line = v.line
 	}
-	return spot{s.file, v, path, v.line}
+	return spot{s.file, v, &last, line}
 }
 
 // get walks down the fields of messages: their names in a proto, found in lowerCamelCase too.
@@ -117,32 +147,31 @@ func (s spot) get(names ...string) spot {
 	for _, name := range names {
 		var v *value
 		if s.is(mapping) {
-			if v = s.v.find(name); v == nil {
-				v = s.v.find(camel(name))
-			}
+			v = s.v.find(name)
 		}
-		path := name
-		if s.path != "" {
-			path = s.path + "." + name
-		}
-		s = s.child(path, v)
+		s = s.child(step{name: name}, v)
 	}
 	return s
 }
 
-// camel is the name of a field in JSON.
-func camel(name string) string {
-	if !strings.Contains(name, "_") {
-		return name
+// isField reports whether a key is that of a field, in snake_case, as it is or in lowerCamelCase.
+func isField(key, name string) bool {
+	if key == name {
+		return true
 	}
-	var b strings.Builder
-	for i, word := range strings.Split(name, "_") {
-		if i > 0 && word != "" {
-			word = strings.ToUpper(word[:1]) + word[1:]
+	i := 0
+	for j := 0; j < len(name); j++ {
+		c := name[j]
+		if c == '_' && j+1 < len(name) {
+			j++
+			c = name[j] - 'a' + 'A'
 		}
-		b.WriteString(word)
+		if i == len(key) || key[i] != c {
+			return false
+		}
+		i++
 	}
-	return b.String()
+	return i == len(key)
 }
 
 // items are the elements of a list.
@@ -152,7 +181,7 @@ func (s spot) items() iter.Seq[spot] {
 			return
 		}
 		for i := range s.v.parts {
-			if !yield(s.child(s.path+"["+strconv.Itoa(i)+"]", &s.v.parts[i].value)) {
+			if !yield(s.child(step{index: i}, &s.v.parts[i].value)) {
 				return
 			}
 		}
@@ -167,7 +196,7 @@ func (s spot) entries() iter.Seq2[string, spot] {
 		}
 		for i := range s.v.parts {
 			name := s.v.parts[i].name
-			if !yield(name, s.child(s.path+"["+strconv.Quote(name)+"]", &s.v.parts[i].value)) {
+			if !yield(name, s.child(step{name: name, entry: true}, &s.v.parts[i].value)) {
 				return
 			}
 		}
