@@ -128,6 +128,19 @@ func TestServeSaysWhatFailed(t *testing.T) {
 	}
 }
 
+// One that is stopped before it has begun to serve has done as it was told.
+func TestDrainBeforeServe(t *testing.T) {
+	t.Parallel()
+	s := extauthz.NewService(extauthz.ServiceOptions{Snapshot: extauthz.Snapshot{Authorizer: newGate(t, options(t)).Authorizer}, Log: slog.New(slog.DiscardHandler)})
+	if err := s.Drain(t.Context()); err != nil {
+		t.Errorf("Drain: %v", err)
+	}
+	s.Close()
+	if err := s.Serve(bufconn.Listen(1)); err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+}
+
 // Envoy pings idle connections. A server that minds answers with GOAWAY, and a check in flight fails with it.
 func TestKeepaliveCostsNoConnection(t *testing.T) {
 	t.Parallel()

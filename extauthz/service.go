@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -68,7 +69,7 @@ type Service struct {
 	drain    func() // closes draining, once
 }
 
-// NewService returns a Service that is not ready yet. It must be drained in the end, even if it never served.
+// NewService returns a Service that is not ready yet. It must be drained or closed in the end, even if it never served.
 func NewService(o ServiceOptions) *Service {
 	s := &Service{maxInFlight: int64(o.MaxInFlight), log: newDecisionLog(o.Log), health: health.NewServer()}
 	s.now.Store(newGeneration(o.Snapshot))
@@ -138,7 +139,7 @@ func (s *Service) Unready() { s.health.Shutdown() }
 
 // Serve answers on l until Drain is called, which makes it return nil. It closes l.
 func (s *Service) Serve(l net.Listener) error {
-	if err := s.server.Serve(l); err != nil {
+	if err := s.server.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) { // before it began
 		return fmt.Errorf("serving checks on %s: %w", l.Addr(), err)
 	}
 	return nil
@@ -162,6 +163,12 @@ func (s *Service) Drain(ctx context.Context) error {
 		<-done
 		return ctx.Err()
 	}
+}
+
+// Close stops at once, unless Drain has already.
+func (s *Service) Close() {
+	s.drain()
+	s.server.Stop()
 }
 
 // check is where a request enters, and where the clock is read for it.

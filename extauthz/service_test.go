@@ -320,6 +320,32 @@ func TestSwapTakesEffectOnTheNextCheck(t *testing.T) {
 	}
 }
 
+// All that a Snapshot holds is swapped, not the Authorizer alone.
+func TestSwapTakesAll(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, options(t))
+	s := serve(t, g, nil)
+	message := extauthz.Sample(t, extauthz.ShapeList, g.key(keystore.KeySpec{}))
+	s.Swap(extauthz.Snapshot{Authorizer: g.Authorizer, SharedSecret: []byte("first"), Decisions: extauthz.LogAll})
+	unavailable(t, s.check(t.Context(), t, message), extauthz.ReasonCallerRefused)
+	first := metadata.AppendToOutgoingContext(t.Context(), "x-postern-secret", "first")
+	if got := reasonOf(t, s.check(first, t, message)); got != "allowed" || !strings.Contains(s.log.String(), "request allowed") {
+		t.Errorf("with the new secret: %s; the log: %s", got, s.log)
+	}
+	s.Swap(extauthz.Snapshot{Authorizer: g.Authorizer, SharedSecret: []byte("second")})
+	unavailable(t, s.check(first, t, message), extauthz.ReasonCallerRefused)
+	s.Swap(extauthz.Snapshot{Authorizer: g.Authorizer})
+	if got := reasonOf(t, s.check(t.Context(), t, message)); got != "allowed" {
+		t.Errorf("without a secret: %s, want allowed", got)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("plaintext became TLS under those who are connected")
+		}
+	}()
+	s.Swap(extauthz.Snapshot{Authorizer: g.Authorizer, TLS: &tls.Config{MinVersion: tls.VersionTLS13}})
+}
+
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	authority := httptest.NewTLSServer(nil) // for its certificate

@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"cmp"
 	"fmt"
 	"unsafe"
 
@@ -39,6 +40,14 @@ func newMemory(size int64) (memory, error) {
 		return memory{}, fmt.Errorf("making a cache of %d bytes: %w", size, err)
 	}
 	return memory{c}, nil
+}
+
+// SetCacheSize bounds the cached records, in bytes; 0: 64 MiB. A Cache of the caller's own is left alone. What is too much already
+// goes when something is added.
+func (s *Store) SetCacheSize(size int64) {
+	if s.ownCache != nil {
+		s.ownCache.UpdateMaxCost(cmp.Or(size, defaultCacheSize))
+	}
 }
 
 func (m memory) Set(number uint64, c *Cached, size int64) { m.Cache.Set(number, c, size) }

@@ -3,10 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -51,14 +49,11 @@ func concernsData(p config.Problem) bool {
 
 // loadGate is load for commands that serve, show or render the gate: the file must make sense to its builder too.
 func (l located) loadGate() (settings, error) {
-	s, err := l.load()
-	if s.Config == nil {
-		return s, err
+	path, err := l.find()
+	if err != nil {
+		return settings{}, err
 	}
-	var found []config.Problem
-	s.gate, found, err = gateOptions(s.Config, err)
-	s.warnings = append(slices.Clone(s.Warnings), found...)
-	return s, err
+	return newSource(path).readGate()
 }
 
 // load reads the configuration file and hardens the process that now knows its secrets. With an error that lists
@@ -68,12 +63,7 @@ func (l located) load() (settings, error) {
 	if err != nil {
 		return settings{}, err
 	}
-	var secrets []string
-	c, err := config.Load(path, config.Sources{ReadFile: readFile, LookupEnv: func(name string) (string, bool) {
-		secrets = append(secrets, name)
-		return os.LookupEnv(name)
-	}})
-	return settings{Config: c, exposed: harden(secrets)}, err
+	return newSource(path).read()
 }
 
 // find names the configuration file.
@@ -92,22 +82,4 @@ func (l located) find() (string, error) {
 	}
 	return "", hint(fmt.Errorf("there is no configuration file: neither ./%s nor %s exists", here, etc),
 		"name it with --config FILE or in POSTERN_CONFIG; a file with the single line `version: 1` will do")
-}
-
-// maxRead is more than config takes of a file, so that it can refuse a longer one.
-const maxRead = 8 << 20
-
-// readFile reads a file that the configuration names, with its mode.
-func readFile(path string) ([]byte, fs.FileMode, error) {
-	f, err := os.Open(filepath.Clean(path))
-	if err != nil {
-		return nil, 0, err
-	}
-	defer func() { _ = f.Close() }() // nothing is written
-	info, err := f.Stat()
-	if err != nil {
-		return nil, 0, err
-	}
-	content, err := io.ReadAll(io.LimitReader(f, maxRead))
-	return content, info.Mode(), err
 }

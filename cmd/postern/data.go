@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,8 +36,9 @@ const (
 type data struct {
 	db       *store.DB
 	keys     *keystore.Store
-	narrowed []string // paths from which the group's rights were taken
-	lost     []string // environments that some keys have and the file no longer lists
+	pepper   [sha256.Size]byte // hash of the pepper that they are open with
+	narrowed []string          // paths from which the group's rights were taken
+	lost     []string          // environments that some keys have and the file no longer lists
 }
 
 // Close closes both.
@@ -171,7 +173,7 @@ func tryData(c *config.Config, a access, log *slog.Logger, patience time.Duratio
 	if d.db, err = store.Open(store.Options{Path: databasePath(c), ReadOnly: a == reading, LockTimeout: patience}); err != nil {
 		return nil, explainedOpen(c, err)
 	}
-	d.narrowed = append(d.narrowed, d.db.Narrowed()...)
+	d.narrowed, d.pepper = append(d.narrowed, d.db.Narrowed()...), sha256.Sum256(secret)
 	o := keystoreOptions(c, d.db, secret)
 	o.ReadOnly, o.Log = a == reading, log
 	if d.keys, err = keystore.Open(o, time.Now()); err != nil {

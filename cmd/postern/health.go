@@ -16,7 +16,7 @@ type healthCmd struct{ located }
 
 // Help is the detail of the command's help.
 func (*healthCmd) Help() string {
-	return `For probes of images without a shell: exits with 0 when checks are answered, else with 1. It asks admin.sock in the data folder.
+	return `For probes of images without a shell: exits with 0 when checks are answered, else with 1. It asks admin.sock in the data folder. A file that was broken since the start is no reason to fail, as long as its data_dir can be read.
 
 Example: in a Kubernetes container.
 
@@ -25,9 +25,12 @@ Example: in a Kubernetes container.
 
 // Run asks the running Postern.
 func (h *healthCmd) Run(ctx context.Context, out *output) error {
-	s, err := h.loadData(out)
-	if err != nil {
+	s, err := h.load()
+	if s.Config == nil {
 		return err
+	}
+	if err != nil { // that is for the log of the Postern that runs: a file it would not take does not end it
+		out.note("%q has problems; see: postern check config", s.File)
 	}
 	status, err := running(ctx, s.Config)
 	switch {

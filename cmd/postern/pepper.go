@@ -31,27 +31,34 @@ func pepperSource(c *config.Config) string {
 // pepper returns the key of all stored hashes: the configured one, else that of the data folder, which is made when there
 // is no database that could have been made with a lost one. The folder must have been checked.
 func pepper(c *config.Config) ([]byte, error) {
+	path, database := pepperPath(c), databasePath(c)
+	secret, err := readPepper(c)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return secret, err
+	}
+	if _, found := os.Lstat(database); !errors.Is(found, fs.ErrNotExist) {
+		return nil, hint(fmt.Errorf("%q is there, but its pepper %q is missing", database, path),
+			"put the pepper back; without it no key in the database can be checked, and all must be made anew beside a new database")
+	}
+	if err := makePepper(path); err != nil {
+		return nil, fmt.Errorf("making the pepper: %w", err)
+	}
+	return readPepper(c)
+}
+
+// readPepper reads the pepper, wherever it is. If it is nowhere the error is fs.ErrNotExist.
+func readPepper(c *config.Config) ([]byte, error) {
 	if c.Pepper != nil {
 		return c.Pepper.Bytes(), nil
 	}
-	path, database := pepperPath(c), databasePath(c)
+	path := pepperPath(c)
 	text, err := os.ReadFile(filepath.Clean(path))
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, found := os.Lstat(database); !errors.Is(found, fs.ErrNotExist) {
-			return nil, hint(fmt.Errorf("%q is there, but its pepper %q is missing", database, path),
-				"put the pepper back; without it no key in the database can be checked, and all must be made anew beside a new database")
-		}
-		if err := makePepper(path); err != nil {
-			return nil, fmt.Errorf("making the pepper: %w", err)
-		}
-		text, err = os.ReadFile(filepath.Clean(path))
-	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the pepper: %w", err)
 	}
 	text = bytes.TrimSuffix(text, []byte("\n")) // as in a file that the configuration names
 	if len(text) < minPepper {
-		return nil, hint(fmt.Errorf("the pepper %q has %d bytes, of at least %d", path, len(text), minPepper), "put back the one that %q was made with", database)
+		return nil, hint(fmt.Errorf("the pepper %q has %d bytes, of at least %d", path, len(text), minPepper), "put back the one that %q was made with", databasePath(c))
 	}
 	return text, nil
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -131,4 +132,13 @@ func giveWay() {
 			_ = unix.Setpriority(unix.PRIO_PROCESS, id, 19) // at worst it takes its share
 		}
 	}
+}
+
+// monotonic is the time since the machine was started, as CLOCK_MONOTONIC has it.
+func monotonic() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		return 0
+	}
+	return time.Duration(t.Nano())
 }

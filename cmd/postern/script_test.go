@@ -21,6 +21,7 @@ import (
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -31,11 +32,25 @@ import (
 var update = flag.Bool("update", false, "rewrite the goldens in testdata/script")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(leaks{m}, map[string]func(){
 		"postern":  main,
 		"hardened": hardened,
 		"damage":   damage,
 	})
+}
+
+// leaks finds goroutines that outlive the tests.
+type leaks struct{ *testing.M }
+
+// Run runs the tests.
+func (l leaks) Run() int {
+	code := l.M.Run()
+	http.DefaultClient.CloseIdleConnections()
+	if err := goleak.Find(); code == 0 && err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 // TestScript runs the binary as its users do: each file of testdata/script is a story with what must, and must not, be left behind.
@@ -59,6 +74,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"waitfor":   waitFor,
 			"terminate": terminate,
+			"hangup":    hangUp,
 			"setenv":    setEnv,
 			"check":     check,
 			"get":       get,
@@ -70,15 +86,20 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// waitFor FILE PATTERN waits until a line of the file matches.
+// waitFor FILE PATTERN [N] waits until a line of the file matches, or N do.
 func waitFor(ts *testscript.TestScript, _ bool, args []string) {
-	if len(args) != 2 {
-		ts.Fatalf("usage: waitfor FILE PATTERN")
+	want := 1
+	if len(args) == 3 {
+		var err error
+		want, err = strconv.Atoi(args[2])
+		ts.Check(err)
+	} else if len(args) != 2 {
+		ts.Fatalf("usage: waitfor FILE PATTERN [N]")
 	}
 	pattern := regexp.MustCompile("(?m)" + args[1])
 	var text []byte
 	for range 1000 {
-		if text, _ = os.ReadFile(ts.MkAbs(args[0])); pattern.Match(text) {
+		if text, _ = os.ReadFile(ts.MkAbs(args[0])); len(pattern.FindAllIndex(text, -1)) >= want {
 			return
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -93,6 +114,16 @@ func terminate(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	for _, command := range ts.BackgroundCmds() {
 		ts.Check(command.Process.Signal(syscall.SIGTERM))
+	}
+}
+
+// hangUp sends SIGHUP to all that runs in the background.
+func hangUp(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 0 {
+		ts.Fatalf("usage: hangup")
+	}
+	for _, command := range ts.BackgroundCmds() {
+		ts.Check(command.Process.Signal(syscall.SIGHUP))
 	}
 }
 

@@ -8,12 +8,11 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,7 +28,11 @@ type serveCmd struct{ located }
 
 // Help is the detail of the command's help.
 func (*serveCmd) Help() string {
-	return `Makes the data folder at its first start. Logs a line for each listener, then "ready". SIGTERM: not serving, a delay for callers to notice (shutdown.delay), then the checks in flight (at most shutdown.deadline), then exit 0. A second signal ends it at once. SIGHUP is logged and changes nothing yet.
+	return `Makes the data folder at its first start. Logs a line for each listener, then "ready". SIGTERM: not serving, a delay for callers to notice (shutdown.delay), then the checks in flight (at most shutdown.deadline), then exit 0. A second signal ends it at once.
+
+When the file changes, or one that it names, and on SIGHUP, all of it is read again: what is right is in force from the next check on, what is not is logged and changes nothing. profile, data_dir, listen, pepper, record_mac, authz.socket_mode, and whether there is TLS or a client_ca, need a restart.
+
+Sockets may be inherited as systemd hands them over, named authz, api, admin or health. Then SIGTERM ends it without shutdown.delay, and no check is lost: what connects meanwhile waits for the next start.
 
 Example:
 
@@ -38,14 +41,24 @@ Example:
 
 // Run serves until ctx ends.
 func (c *serveCmd) Run(ctx context.Context, out *output) error {
-	s, err := c.loadGate()
+	path, err := c.find()
+	if err != nil {
+		return err
+	}
+	from := process{source: newSource(path), style: &telemetry.Style{}, notify: newNotify()}
+	if from.inherited, err = inherit(); err != nil {
+		return err
+	}
+	defer from.inherited.close()
+	s, err := from.source.readGate()
 	if err != nil {
 		return err
 	}
 	stderr := telemetry.NewWriter(out.stderr)
 	defer stderr.Close()
-	log := newLog(s.Config, stderr)
-	p, err := newPostern(ctx, s, process{log: log})
+	setStyle(from.style, s.Config)
+	from.log = telemetry.NewLogger(telemetry.Options{Writer: stderr, Style: from.style})
+	p, err := newPostern(ctx, s, from)
 	if err != nil {
 		return err
 	}
@@ -53,22 +66,27 @@ func (c *serveCmd) Run(ctx context.Context, out *output) error {
 	if err := errors.Join(p.run(ctx), p.close()); err != nil {
 		return err
 	}
-	log.InfoContext(context.WithoutCancel(ctx), "clean shutdown")
+	from.log.InfoContext(context.WithoutCancel(ctx), "clean shutdown")
 	return nil
 }
 
-// process is what a Postern is given beside its configuration.
+// process is what a Postern is given beside its configuration. Log must be set.
 type process struct {
-	log *slog.Logger
+	log       *slog.Logger
+	style     *telemetry.Style // of the log; nil: it stays as it is
+	source    *source          // where the configuration can be read again; nil: nowhere
+	inherited inherited
+	notify    notify
 }
 
 // postern is everything that serves, built and listening.
 type postern struct {
 	process
-	now    atomic.Pointer[snapshot] // what is in force
-	data   *data
-	health telemetry.Health
-	opened []net.Listener
+	now        atomic.Pointer[snapshot] // what is in force
+	configured *configured              // how it got there
+	data       *data
+	health     telemetry.Health
+	opened     []net.Listener
 
 	registry *prometheus.Registry
 
@@ -95,15 +113,21 @@ func newPostern(ctx context.Context, s settings, from process) (_ *postern, err 
 			err = errors.Join(err, p.close())
 		}
 	}()
-	p.warn(ctx, s)
 	p.registry = telemetry.NewRegistry(build())
 	publish(p.registry, p.data.keys)
+	p.registry.MustRegister(newExpiries(p.now.Load))
+	p.configured = newConfigured(p.registry)
 	first, err := p.newSnapshot(s)
 	if err != nil {
 		return nil, err
 	}
+	first.lost = p.data.lost
 	p.now.Store(first)
-	p.health = telemetry.Health{{Name: "authz", Status: p.state.Status}, {Name: "store", Status: p.storeStatus}}
+	p.configured.loaded(time.Now())
+	p.warn(ctx)
+	p.health = telemetry.Health{
+		{Name: "authz", Status: p.state.Status}, {Name: "store", Status: p.storeStatus}, {Name: "config", Status: p.configured.state.Status},
+	}
 	if err := p.listen(ctx); err != nil {
 		return nil, err
 	}
@@ -115,6 +139,9 @@ func newPostern(ctx context.Context, s settings, from process) (_ *postern, err 
 // listen opens all listeners, and logs a line for each.
 func (p *postern) listen(ctx context.Context) error {
 	c := p.now.Load()
+	if err := p.inherited.unused(c.Config); err != nil {
+		return err
+	}
 	options := adminOptions(c.Config, p.data.keys)
 	options.Status, options.Log = p.status, p.log
 	options.Check = explain(func() *extauthz.Authorizer { return p.now.Load().checks.Authorizer })
@@ -142,7 +169,7 @@ func (p *postern) listen(ctx context.Context) error {
 			p.servers = append(p.servers, server{telemetry.NewServer(watchers, p.log), l})
 		}
 	}
-	if !c.Listed("listen.authz") {
+	if !c.Listed("listen.authz") && p.inherited["authz"] == nil {
 		p.log.WarnContext(ctx, "only this user can connect to the default authz socket: set listen.authz to let Envoy in as another user")
 	}
 	return nil
@@ -150,19 +177,26 @@ func (p *postern) listen(ctx context.Context) error {
 
 // open opens one listener.
 func (p *postern) open(ctx context.Context, at place, mode os.FileMode) (net.Listener, error) {
-	l, err := listen(ctx, at.at, mode)
+	l, err := p.inherited.listener(at, mode)
 	if err != nil {
 		return nil, err
 	}
+	where := []any{"listener", at.name}
+	if l != nil {
+		where = append(where, "inherited", true)
+	} else if l, err = listen(ctx, at.at, mode); err != nil {
+		return nil, err
+	}
 	p.opened = append(p.opened, l)
-	if p.inDataDir(at.at) { // root acts as its owner, who may follow as the process, or ask it
+	if p.inDataDir(at.at) && p.inherited[at.name] == nil { // root acts as its owner, who may follow as the process, or ask it
 		if err := giveAwaySocket(at.at.Text); err != nil {
 			p.log.WarnContext(ctx, "the socket is not its folder's owner's", "path", at.at.Text, "err", err)
 		}
 	}
-	where := []any{"listener", at.name, "address", l.Addr().String()}
 	if at.at.Network == "unix" {
-		where = []any{"listener", at.name, "address", absolute(at.at).String(), "mode", fmt.Sprintf("%04o", mode)}
+		where = append(where, "address", absolute(at.at).String(), "mode", fmt.Sprintf("%04o", mode))
+	} else {
+		where = append(where, "address", l.Addr().String())
 	}
 	p.log.InfoContext(ctx, "listening", where...)
 	return l, nil
@@ -189,10 +223,7 @@ func (p *postern) run(ctx context.Context) error {
 		})
 	}
 	group.Go(func() error { return p.data.keys.Run(background) })
-	group.Go(func() error {
-		hangups(background, p.log)
-		return nil
-	})
+	group.Go(func() error { return (&reloading{postern: p}).run(background) })
 	group.Go(func() error {
 		<-serving.Done()
 		defer finish()
@@ -201,29 +232,22 @@ func (p *postern) run(ctx context.Context) error {
 	})
 	p.state.Set(telemetry.Status{Ready: true})
 	p.service.Ready()
+	p.notify.ready("serving")
 	p.log.InfoContext(ctx, "ready", "pid", os.Getpid(), "version", build().Version, "profile", string(p.now.Load().Profile))
 	return group.Wait()
 }
 
-// hangups logs each SIGHUP until ctx ends, and does nothing else: whoever sends one wants the file read again, not the gate closed.
-func hangups(ctx context.Context, log *slog.Logger) {
-	asked := make(chan os.Signal, 1)
-	signal.Notify(asked, syscall.SIGHUP)
-	defer signal.Stop(asked)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-asked:
-			log.WarnContext(ctx, "reload is not built yet: restart to read the file again")
-		}
-	}
-}
-
 // drain stops serving: it says so, gives callers time to notice unless something failed, and lets end what has begun.
+//
+// Callers of a socket that a parent keeps need not notice: whoever connects from now on waits for the next process, which
+// may begin at once. It finds no admin.sock, and so waits for the database.
 func (p *postern) drain(ctx context.Context) {
 	asked, shutdown := ctx.Err() != nil, p.now.Load().Shutdown
+	if p.inherited["authz"] != nil {
+		shutdown.Delay = 0
+	}
 	ctx = context.WithoutCancel(ctx)
+	p.notify.stopping()
 	p.state.Set(telemetry.Status{Detail: "stopping"})
 	p.service.Unready()
 	if asked {
@@ -232,9 +256,19 @@ func (p *postern) drain(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, shutdown.Deadline)
 	defer cancel()
+	var others sync.WaitGroup
+	if p.inherited["authz"] != nil {
+		others.Go(func() { p.shutServers(ctx) })
+	}
 	if err := p.service.Drain(ctx); err != nil {
 		p.log.WarnContext(ctx, "checks in flight were cut off at the deadline", "err", err)
 	}
+	others.Wait()
+	p.shutServers(ctx)
+}
+
+// shutServers ends the HTTP listeners and what is asked there. It may be called again.
+func (p *postern) shutServers(ctx context.Context) {
 	for _, s := range p.servers {
 		if err := s.Shutdown(ctx); err != nil {
 			_ = s.Close() // the deadline, and what is left is an operator's request or a probe
@@ -245,6 +279,9 @@ func (p *postern) drain(ctx context.Context) {
 // close closes the listeners, those that run has not, and the data.
 func (p *postern) close() error {
 	var err error
+	if p.service != nil { // and what answers checks, if nobody ran it
+		p.service.Close()
+	}
 	for _, l := range p.opened {
 		if e := l.Close(); !errors.Is(e, net.ErrClosed) {
 			err = errors.Join(err, e)
@@ -269,13 +306,10 @@ func (p *postern) storeStatus(ctx context.Context) telemetry.Status {
 }
 
 // warn logs what an operator should know about the configuration, the data and the process before it serves.
-func (p *postern) warn(ctx context.Context, s settings) {
-	p.warnOf(ctx, s)
+func (p *postern) warn(ctx context.Context) {
+	p.warnOf(ctx, nil)
 	for _, path := range p.data.narrowed {
 		p.log.WarnContext(ctx, "took away the rights of the group", "path", path)
-	}
-	if s.exposed != nil {
-		p.log.WarnContext(ctx, "the memory of this process is not kept from others", "err", s.exposed)
 	}
 	if os.Geteuid() == 0 {
 		p.log.WarnContext(ctx, "running as root: make a user for postern, which needs no privilege")

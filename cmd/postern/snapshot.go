@@ -1,17 +1,21 @@
 package main
 
 import (
-	"context"
 	"crypto/tls"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/postern-auth/postern/extauthz"
 )
 
-// snapshot is what one reading of the file makes: all that a reload replaces, whole or not at all. It is never changed.
+// snapshot is what one reading of the file makes: all that a reload replaces, whole or not at all. It is not changed once it
+// is in force.
 type snapshot struct {
 	settings
 	checks extauthz.Snapshot // what answers Envoy
 	admin  *tls.Config       // of listen.admin; nil: none
+	lost   []string          // environments that some keys have and the file no longer lists
 }
 
 // newSnapshot builds all that s asks for, on the data that are open, and puts nothing in force.
@@ -33,12 +37,42 @@ func (p *postern) newSnapshot(s settings) (*snapshot, error) {
 	return n, err
 }
 
-// warnOf logs what an operator should know about a configuration before it is in force.
-func (p *postern) warnOf(ctx context.Context, s settings) {
-	for _, w := range s.warnings {
-		p.log.WarnContext(ctx, "configuration", "file", w.File, "line", w.Line, "field", w.Path, "problem", w.Message, "hint", w.Hint)
+// clients are the authorities whose clients may ask.
+func (n *snapshot) clients() string {
+	if n.Authz.TLS == nil || n.Authz.TLS.ClientCA == nil {
+		return ""
 	}
-	for _, name := range p.data.lost {
-		p.log.WarnContext(ctx, "keys are refused because their environment is not in the file", "environment", name, "file", s.File)
+	return string(n.Authz.TLS.ClientCA.Bytes())
+}
+
+// expiries tell when the certificates in force expire.
+type expiries struct {
+	now  func() *snapshot
+	left *prometheus.Desc
+}
+
+func newExpiries(now func() *snapshot) expiries {
+	return expiries{now, prometheus.NewDesc("postern_certificate_expiry_seconds",
+		"Time left until the certificate of a listener (authz, admin) expires, in seconds: negative once it has.", []string{"listener"}, nil)}
+}
+
+// Describe sends the one description.
+func (e expiries) Describe(descriptions chan<- *prometheus.Desc) { descriptions <- e.left }
+
+// Collect sends a metric for each listener that has a certificate.
+func (e expiries) Collect(metrics chan<- prometheus.Metric) {
+	now := e.now()
+	for listener, t := range map[string]*tls.Config{"authz": now.checks.TLS, "admin": now.admin} {
+		if end, ok := expiry(t); ok {
+			metrics <- prometheus.MustNewConstMetric(e.left, prometheus.GaugeValue, time.Until(end).Seconds(), listener)
+		}
 	}
+}
+
+// expiry is when the certificate of a listener expires.
+func expiry(t *tls.Config) (time.Time, bool) {
+	if t == nil || len(t.Certificates) == 0 || t.Certificates[0].Leaf == nil {
+		return time.Time{}, false
+	}
+	return t.Certificates[0].Leaf.NotAfter, true
 }

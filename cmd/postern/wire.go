@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"runtime/debug"
@@ -179,10 +178,14 @@ func adminOptions(c *config.Config, keys *keystore.Store) admin.Options {
 	return admin.Options{Keys: keys, DefaultTenant: tenantIDs(c.Profile).First}
 }
 
-func newLog(c *config.Config, w io.Writer) *slog.Logger {
+// setStyle gives a log the level and the format that the file wants. A nil one stays as it is.
+func setStyle(style *telemetry.Style, c *config.Config) {
+	if style == nil {
+		return
+	}
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(c.Telemetry.Log.Level)) // config knows the same four
-	return telemetry.NewLogger(telemetry.Options{Writer: w, Level: level, Format: telemetry.Format(c.Telemetry.Log.Format)})
+	style.Set(level, telemetry.Format(c.Telemetry.Log.Format))
 }
 
 // serverTLS is how a listener proves itself, and whom it takes. Nil where the file has no TLS for it.

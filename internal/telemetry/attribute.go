@@ -19,7 +19,7 @@ func known(name string) bool {
 		// What a change did: JSON names of fields; lookup ids of secrets, with the times of their ends.
 		"fields", "ended", "ends",
 		// The process and what it listens on.
-		"version", "go_version", "pid", "uid", "listener", "network", "address", "mode", "part", "ready",
+		"version", "go_version", "pid", "uid", "listener", "network", "address", "mode", "inherited", "part", "ready",
 		// The configuration: where something stands in it, and what it is about. Never the value of a secret.
 		"file", "line", "field", "problem", "hint", "profile", "option", "command":
 		return true

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 )
 
@@ -32,16 +33,68 @@ type Options struct {
 	Writer io.Writer    // gets each line in one Write, while others that log wait: a [Writer] where those are checks
 	Level  slog.Leveler // the least that is logged. Nil: slog.LevelInfo
 	Format Format       // empty: JSON
+	Style  *Style       // replaces Level and Format by what may change. Nil: they stay
+}
+
+// Style is the level and the format of a log, which may change while the log is written. The zero Style is JSON from
+// slog.LevelInfo on. It must not be copied.
+type Style struct {
+	level slog.LevelVar
+	text  atomic.Bool
+}
+
+// Set replaces both.
+func (s *Style) Set(level slog.Level, f Format) {
+	s.level.Set(level)
+	s.text.Store(f == Text)
 }
 
 // NewLogger returns a log that writes only what it knows to be harmless, see the laws of this package. Times are UTC,
 // durations are text like "5s".
 func NewLogger(o Options) *slog.Logger {
-	options := &slog.HandlerOptions{Level: o.Level}
-	if o.Format == Text {
-		return slog.New(redactor{slog.NewTextHandler(o.Writer, options)})
+	if o.Style != nil {
+		o.Level = &o.Style.level
 	}
-	return slog.New(redactor{slog.NewJSONHandler(escaper{o.Writer}, options)})
+	options := &slog.HandlerOptions{Level: o.Level}
+	text, json := slog.NewTextHandler(o.Writer, options), slog.NewJSONHandler(escaper{o.Writer}, options)
+	switch {
+	case o.Style != nil:
+		return slog.New(redactor{styled{text, json, o.Style}})
+	case o.Format == Text:
+		return slog.New(redactor{text})
+	}
+	return slog.New(redactor{json})
+}
+
+// styled passes each record on to the handler of the format that the style has by then.
+type styled struct {
+	text, json slog.Handler
+	style      *Style
+}
+
+func (h styled) handler() slog.Handler {
+	if h.style.text.Load() {
+		return h.text
+	}
+	return h.json
+}
+
+// Enabled says whether records of this level are written.
+func (h styled) Enabled(ctx context.Context, level slog.Level) bool {
+	return h.handler().Enabled(ctx, level)
+}
+
+// Handle writes a record.
+func (h styled) Handle(ctx context.Context, r slog.Record) error { return h.handler().Handle(ctx, r) }
+
+// WithAttrs returns a handler that writes attrs with every record.
+func (h styled) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return styled{h.text.WithAttrs(attrs), h.json.WithAttrs(attrs), h.style}
+}
+
+// WithGroup returns a handler that puts what follows into a group.
+func (h styled) WithGroup(name string) slog.Handler {
+	return styled{h.text.WithGroup(name), h.json.WithGroup(name), h.style}
 }
 
 // redactor passes on records with their attributes redacted.

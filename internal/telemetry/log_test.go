@@ -180,6 +180,29 @@ func TestLevel(t *testing.T) {
 	}
 }
 
+// A log that is in use, with attributes and groups already on it, changes level and format at once.
+func TestStyle(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	var style telemetry.Style
+	log := telemetry.NewLogger(telemetry.Options{Writer: &b, Style: &style}).With("part", "store").WithGroup("group")
+	write := func(want string) {
+		t.Helper()
+		b.Reset()
+		log.Info("this", "path", "secret?", "nobody_knows", "hunter2")
+		if got := b.String(); !strings.HasSuffix(got, want) || want == "" && got != "" {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	write(`"level":"INFO","msg":"this","part":"store","group":{"path":"secret?","nobody_knows":"REDACTED"}}` + "\n")
+	style.Set(slog.LevelInfo, telemetry.Text)
+	write("level=INFO msg=this part=store group.path=secret? group.nobody_knows=REDACTED\n")
+	style.Set(slog.LevelWarn, telemetry.Text)
+	write("")
+	style.Set(slog.LevelDebug, telemetry.JSON)
+	write("}}\n")
+}
+
 func TestTimesAreUTC(t *testing.T) {
 	t.Parallel()
 	var line struct{ Time string }

@@ -1,0 +1,307 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/postern-auth/postern/config"
+	"github.com/postern-auth/postern/internal/telemetry"
+)
+
+// running serves the file in folder as serve does, until the test ends. Lines of its log come through the channel.
+func serving(t *testing.T, folder, text string) (*postern, lines) {
+	t.Helper()
+	path := filepath.Join(folder, "postern.yaml")
+	replaceFile(t, path, text)
+	from := process{source: unhardened(path), style: &telemetry.Style{}}
+	s, err := from.source.readGate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := make(lines, 100)
+	from.log = slog.New(slog.NewTextHandler(said, nil))
+	p, err := newPostern(t.Context(), s, from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := make(chan error, 1)
+	go func() { ran <- p.run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ran; err != nil {
+			t.Errorf("run: %v", err)
+		}
+		if err := p.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	said.await(t, "msg=ready")
+	return p, said
+}
+
+// unhardened is a source that leaves the process of the tests as it is.
+func unhardened(path string) *source {
+	s := newSource(path)
+	s.harden = func([]string) error { return nil }
+	return s
+}
+
+// await returns the next line with the text.
+func (l lines) await(t *testing.T, text string) string {
+	t.Helper()
+	for deadline := time.After(20 * time.Second); ; {
+		select {
+		case line := <-l:
+			if strings.Contains(line, text) {
+				return line
+			}
+		case <-deadline:
+			t.Fatalf("the log never said %q", text)
+		}
+	}
+}
+
+// replaceFile puts a file in another's place.
+func replaceFile(t *testing.T, path, text string) {
+	t.Helper()
+	fresh := path + ".new"
+	if err := os.WriteFile(fresh, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(fresh, path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A certificate that changes is in force from the next connection on, and so is the authority of the callers; one that
+// cannot be read leaves both as they are. R-GRPC-1, R-CONF-1.
+func TestCertificatesAreReadAgain(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	cert, key := certificate(t, folder, "first")
+	second, secondKey := certificate(t, folder, "second")
+	envoy, envoyKey := certificate(t, folder, "envoy")
+	other, otherKey := certificate(t, folder, "other")
+	ca := filepath.Join(folder, "ca.pem")
+	copyFile := func(to, from string) {
+		t.Helper()
+		text, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		replaceFile(t, to, string(text))
+	}
+	copyFile(ca, envoy)
+	p, said := serving(t, folder, "version: 1\nlisten: { authz: \"127.0.0.1:0\" }\nshutdown: { delay: 0s }\n"+
+		"authz: { tls: { cert: first.pem, key: { file: first.key }, client_ca: ca.pem } }\n")
+	// expect asks who answers, if the caller shows that certificate: a name, or nothing.
+	expect := func(want, callerCert, callerKey string) {
+		t.Helper()
+		pair, err := tls.LoadX509KeyPair(callerCert, callerKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		c, err := tls.Dial("tcp", p.authz.Addr().String(), &tls.Config{
+			InsecureSkipVerify: true, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12,
+			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil },
+		})
+		if err == nil {
+			got = c.ConnectionState().PeerCertificates[0].Subject.CommonName
+			_ = c.Close()
+		}
+		if got != want {
+			t.Errorf("%q answers, want %q (%v)", got, want, err)
+		}
+	}
+	expect("first", envoy, envoyKey)
+	expect("", other, otherKey)
+
+	copyFile(key, secondKey) // half of a pair, as it is for a moment
+	if line := said.await(t, "not reloaded"); !strings.Contains(line, "authz.tls.cert") {
+		t.Errorf("logged %s", line)
+	}
+	expect("first", envoy, envoyKey)
+	copyFile(cert, second)
+	said.await(t, "configuration reloaded")
+	expect("second", envoy, envoyKey)
+
+	copyFile(ca, other)
+	said.await(t, "configuration reloaded")
+	said.await(t, "callers that are connected stay")
+	expect("second", other, otherKey)
+	expect("", envoy, envoyKey)
+
+	replaceFile(t, ca, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+	said.await(t, "holds no certificate")
+	expect("second", other, otherKey)
+	families, err := p.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := -1.0
+	for _, f := range families {
+		if f.GetName() == "postern_certificate_expiry_seconds" && f.GetMetric()[0].GetLabel()[0].GetValue() == "authz" {
+			left = f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	if left < 1 || left > 3600 { // certificate makes them for an hour
+		t.Errorf("%v seconds are left", left)
+	}
+}
+
+// Every key of the file either changes while Postern runs, or is refused by name until a restart, or has no effect at all:
+// none is left out without a word.
+func TestEveryKeyIsReloadedOrRefused(t *testing.T) {
+	t.Parallel()
+	p, _ := serving(t, t.TempDir(), "version: 1\nlisten: { admin: \"127.0.0.1:0\", api: \"127.0.0.1:0\" }\nshutdown: { delay: 0s }\n")
+	var refused []string
+	s := p.now.Load().settings
+	for _, f := range p.fixed(s) {
+		refused = append(refused, f.path)
+	}
+	refused = append(refused, "authz.tls.client_ca", "api.tls.client_ca", "admin.tls.client_ca", "version")
+	swapped := []string{ // with what tests it
+		"public_url",                                    // nothing uses it yet
+		"environments", "headers", "errors", "policies", // script reload
+		"default_policy", "path_check", "reject_spoofed", // parts of the same Authorizer
+		"identity_mode", "authz.trusted_hops", "authz.on_failure", //
+		"authz.tls", "authz.shared_secret", // TestCertificatesAreReadAgain, script reload_links
+		"authz.insecure_plaintext", // a word to the examiner of the file
+		"shutdown", "telemetry.log", "telemetry", "cache_size",
+		"admin.token", "admin.hosts", "admin.tls", // read from what is in force at each request
+	}
+	unbuilt := []string{
+		"api", "resource_metadata", "issuers", "jwks", "default_limits", "upstream_authorization", "upstream_audience", "upstream_credentials",
+		"rate_limit_headers", "tiers", "issuer", "token_algorithm", "rotate_every", "gateway_audiences", "accept_any_audience", "token_audience",
+		"token_scope", "access_ttl", "refresh_ttl", "base_path", "paths", "require_name",
+	}
+	known := slices.Concat(refused, swapped, unbuilt)
+	for _, key := range keysOf("", reflect.TypeFor[config.Config]()) {
+		if !slices.ContainsFunc(known, func(k string) bool { return key == k || strings.HasPrefix(key, k+".") || strings.HasPrefix(key, k+"[") }) {
+			t.Errorf("what does a reload do with %s?", key)
+		}
+	}
+}
+
+// keysOf are the keys of the file below a path.
+func keysOf(path string, in reflect.Type) (all []string) {
+	for in.Kind() == reflect.Pointer {
+		in = in.Elem()
+	}
+	for f := range in.Fields() {
+		name, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		below := f.Type
+		for below.Kind() == reflect.Pointer {
+			below = below.Elem()
+		}
+		switch {
+		case options == "inline":
+			all = append(all, keysOf(path, below)...)
+		case name == "-" || name == "":
+		case below.Kind() == reflect.Struct && below.NumField() > 0 && below.Field(0).Tag.Get("yaml") != "":
+			all = append(all, keysOf(path+name+".", below)...)
+		default:
+			all = append(all, path+name)
+		}
+	}
+	return all
+}
+
+// Whether there is TLS, and whether callers need a certificate, takes a restart: those who are connected would stay.
+func TestTLSComesAndGoesWithARestart(t *testing.T) {
+	t.Parallel()
+	const plain = "version: 1\nshutdown: { delay: 0s }\n"
+	const with = plain + "authz: { tls: { cert: gate.pem, key: { file: gate.key } } }\n"
+	const asking = plain + "authz: { tls: { cert: gate.pem, key: { file: gate.key }, client_ca: gate.pem } }\n"
+	for _, c := range []struct{ from, to, want string }{
+		{plain, with, "authz.tls: cannot change"},
+		{with, plain, "authz.tls: cannot change"},
+		{with, asking, "authz.tls.client_ca: cannot change"},
+		{asking, with, "authz.tls.client_ca: cannot change"},
+	} {
+		folder := t.TempDir()
+		certificate(t, folder, "gate")
+		p, _ := serving(t, folder, c.from)
+		file := filepath.Join(folder, "other.yaml")
+		replaceFile(t, file, c.to)
+		s, err := unhardened(file).readGate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := p.now.Load()
+		if err := p.replace(s, nil); err == nil || !strings.Contains(err.Error(), c.want) || p.now.Load() != before {
+			t.Errorf("%q to %q: %v", c.from, c.to, err)
+		}
+	}
+}
+
+// A variable is remembered: it has left the environment when the file is read again (R-PROC-1).
+func TestVariablesAreRemembered(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "postern.yaml")
+	replaceFile(t, path, "version: 1\nauthz: { shared_secret: { env: POSTERN_TEST_REMEMBERED } }\n")
+	t.Setenv("POSTERN_TEST_REMEMBERED", "correct-horse")
+	r := unhardened(path)
+	var forgotten []string
+	r.harden = func(names []string) error {
+		forgotten = append(forgotten, names...)
+		return nil
+	}
+	for range 2 {
+		s, err := r.read()
+		if err != nil || string(s.Authz.SharedSecret.Bytes()) != "correct-horse" {
+			t.Fatalf("read: %v", err)
+		}
+		if err := os.Unsetenv("POSTERN_TEST_REMEMBERED"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff([]string{"POSTERN_TEST_REMEMBERED"}, forgotten); diff != "" {
+		t.Errorf("forgotten (-want +got):\n%s", diff)
+	}
+}
+
+// What a service manager hears.
+func TestNotify(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "notify")
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	n := notify{path}
+	n.ready("serving")
+	n.reloading()
+	n.stopping()
+	var got []string
+	for range 3 {
+		b := make([]byte, 1024)
+		size, err := l.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, rest, _ := strings.Cut(string(b[:size]), "=")
+		if first == "RELOADING" && !strings.HasPrefix(rest, "1\nMONOTONIC_USEC=") {
+			t.Errorf("%s", b[:size])
+		}
+		got = append(got, first)
+	}
+	if diff := cmp.Diff([]string{"READY", "RELOADING", "STOPPING"}, got); diff != "" {
+		t.Error(diff)
+	}
+	notify{}.ready("nobody")
+	notify{filepath.Join(t.TempDir(), "gone")}.ready("nobody")
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/postern-auth/postern/config"
+)
+
+// source is what the configuration is read from, as often as need be: the file, and the files and variables that it names.
+type source struct {
+	path      string
+	harden    func(secrets []string) error // the process that knows them
+	variables map[string]string            // name → value: they have left the environment once they are read
+	files     []string                     // that the last reading opened, or tried to
+	digest    [sha256.Size]byte            // of all that it found there
+}
+
+func newSource(path string) *source { return &source{path: path, harden: harden} }
+
+// readGate is read for what builds the gate: the file must make sense to its builder too.
+func (r *source) readGate() (settings, error) {
+	s, err := r.read()
+	if s.Config == nil {
+		return s, err
+	}
+	var found []config.Problem
+	s.gate, found, err = gateOptions(s.Config, err)
+	s.warnings = append(slices.Clone(s.Warnings), found...)
+	return s, err
+}
+
+// read reads the configuration, and hardens the process that now knows its secrets (R-PROC-1). With an error that lists
+// problems of the file, the settings come as far as it could be understood, for others to find more in them.
+func (r *source) read() (settings, error) {
+	hardened := r.variables != nil
+	if !hardened {
+		r.variables = map[string]string{}
+	}
+	var secrets []string
+	all := sha256.New()
+	r.files = nil
+	c, err := config.Load(r.path, config.Sources{
+		ReadFile: func(path string) ([]byte, fs.FileMode, error) {
+			content, mode, err := readFile(path)
+			r.files = append(r.files, path)
+			_, _ = fmt.Fprintf(all, "%q %v %v %d\n", path, mode, err, len(content)) // a hash takes everything
+			_, _ = all.Write(content)
+			return content, mode, err
+		},
+		LookupEnv: func(name string) (string, bool) {
+			if value, known := r.variables[name]; known {
+				return value, true
+			}
+			value, ok := os.LookupEnv(name)
+			if ok {
+				r.variables[name] = value
+				secrets = append(secrets, name)
+			}
+			return value, ok
+		},
+	})
+	all.Sum(r.digest[:0])
+	s := settings{Config: c}
+	if !hardened || len(secrets) > 0 {
+		s.exposed = r.harden(secrets)
+	}
+	return s, err
+}
+
+// maxRead is more than config takes of a file, so that it can refuse a longer one.
+const maxRead = 8 << 20
+
+// readFile reads a file that the configuration names, with its mode.
+func readFile(path string) ([]byte, fs.FileMode, error) {
+	f, err := os.Open(filepath.Clean(path))
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() { _ = f.Close() }() // nothing is written
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	content, err := io.ReadAll(io.LimitReader(f, maxRead))
+	return content, info.Mode(), err
+}
