@@ -112,12 +112,21 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 
 func runUntilKilled(t *testing.T, dir string, said map[string]string) {
 	t.Helper()
+	untilKilled(t, crashDir, dir, func(line string) {
+		word, what, _ := strings.Cut(line, " ")
+		said[what] = word
+	})
+}
+
+// untilKilled runs a child that works in dir, as variable tells it, hears what it says, and kills it at a random point.
+func untilKilled(t *testing.T, variable, dir string, hear func(line string)) {
+	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	child := exec.Command(exe)
-	child.Env = append(os.Environ(), crashDir+"="+dir)
+	child.Env = append(os.Environ(), variable+"="+dir)
 	child.Stderr = os.Stderr
 	out, err := child.StdoutPipe()
 	if err != nil {
@@ -133,8 +142,7 @@ func runUntilKilled(t *testing.T, dir string, said map[string]string) {
 			u := rand.Float64() // mostly soon, at times after an import or two
 			time.AfterFunc(time.Duration(u*u*u*float64(500*time.Millisecond)), func() { _ = child.Process.Kill() })
 		})
-		word, what, _ := strings.Cut(lines.Text(), " ")
-		said[what] = word
+		hear(lines.Text())
 	}
 	if err := child.Wait(); err == nil || child.ProcessState.ExitCode() != -1 {
 		t.Fatalf("the child ended by itself: %v", err)

@@ -19,6 +19,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, crashChild(dir, os.Stdout))
 		os.Exit(1)
 	}
+	if dir := os.Getenv(rotateCrashDir); dir != "" {
+		fmt.Fprintln(os.Stderr, rotateCrashChild(dir, os.Stdout))
+		os.Exit(1)
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -32,21 +32,35 @@ type model struct {
 }
 
 type modelKey struct {
-	text    string
+	secrets []modelSecret // oldest first
 	tenant  string
 	state   keystore.State // as stored
 	expires time.Time
 	version uint32
 }
 
-// verdict is what a lookup of k should say.
-func (m *model) verdict(k *modelKey) error {
+// modelSecret is one printed form of a key.
+type modelSecret struct {
+	text      string
+	ends      time.Time // zero: with the key
+	ended     bool      // by command: whatever the time is
+	forgotten bool      // as if it had never been
+}
+
+func (s *modelSecret) over(now time.Time) bool {
+	return s.ended || !s.ends.IsZero() && !now.Before(s.ends)
+}
+
+// verdict is what a lookup of a secret of k should say.
+func (m *model) verdict(k *modelKey, s *modelSecret) error {
 	switch {
+	case s.forgotten:
+		return keystore.ErrUnknown
 	case k.state == keystore.StateRevoked:
 		return keystore.ErrRevoked
 	case k.state == keystore.StateDisabled:
 		return keystore.ErrDisabled
-	case !k.expires.IsZero() && !m.now.Before(k.expires):
+	case s.over(m.now) || !k.expires.IsZero() && !m.now.Before(k.expires):
 		return keystore.ErrExpired
 	case m.suspended[k.tenant]:
 		return keystore.ErrTenantSuspended
@@ -77,7 +91,7 @@ func TestModel(t *testing.T) {
 			_ = os.RemoveAll(filepath.Dir(path))
 		}()
 		t.Repeat(map[string]func(*rapid.T){
-			"": m.check, "create": m.create, "import": m.bring, "create a tenant": m.createTenant,
+			"": m.check, "rotate": m.rotate, "end old": m.endOld, "update": m.update, "create": m.create, "import": m.bring, "create a tenant": m.createTenant,
 			"disable": m.change((*keystore.Store).Disable, keystore.StateDisabled),
 			"enable":  m.change((*keystore.Store).Enable, keystore.StateActive),
 			"revoke":  m.change((*keystore.Store).Revoke, keystore.StateRevoked),
@@ -127,7 +141,7 @@ func (m *model) create(t *rapid.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.keys[k.ID] = &modelKey{text: printed, tenant: spec.Tenant, state: keystore.StateActive, expires: spec.ExpiresAt, version: 1}
+	m.keys[k.ID] = &modelKey{secrets: []modelSecret{{text: printed}}, tenant: spec.Tenant, state: keystore.StateActive, expires: spec.ExpiresAt, version: 1}
 }
 
 // bring imports keys, old ones among them, and sometimes a bad line, or one of a tenant that is to be made.
@@ -141,8 +155,9 @@ func (m *model) bring(t *rapid.T) {
 			keystore.StateActive, keystore.StateDisabled, keystore.StateRevoked,
 		}).Draw(t, "state"), expires: m.expiry(t)}
 		n := rapid.IntRange(0, m.count).Draw(t, "which")
-		k.text, l.ID = fmt.Sprint("foreign-", n), fmt.Sprint("foreign-", n)
-		l.Tenant, l.State, l.ExpiresAt, l.Hash = tenant, k.state, k.expires, sha256.Sum256([]byte(k.text))
+		text := fmt.Sprint("foreign-", n)
+		k.secrets, l.ID = []modelSecret{{text: text}}, text
+		l.Tenant, l.State, l.ExpiresAt, l.Hash = tenant, k.state, k.expires, sha256.Sum256([]byte(text))
 		lines = append(lines, l)
 		if n == m.count {
 			m.count++
@@ -179,11 +194,7 @@ func (m *model) change(
 	do func(*keystore.Store, context.Context, string, time.Time) (keystore.Key, error), to keystore.State,
 ) func(*rapid.T) {
 	return func(t *rapid.T) {
-		if len(m.keys) == 0 {
-			t.Skip("no keys")
-		}
-		id := rapid.SampledFrom(slices.Sorted(maps.Keys(m.keys))).Draw(t, "key")
-		k := m.keys[id]
+		id, k := m.key(t)
 		got, err := do(m.real, context.Background(), id, m.now)
 		if k.state == keystore.StateRevoked && to != keystore.StateRevoked {
 			if !errors.Is(err, keystore.ErrRevoked) {
@@ -193,11 +204,122 @@ func (m *model) change(
 		}
 		if k.state != to {
 			k.state = to
-			k.version++
+			m.changed(k)
 		}
 		if err != nil || got.Version != k.version {
 			t.Fatalf("%s: %+v, %v, want version %d", id, got, err, k.version)
 		}
+	}
+}
+
+// key draws one.
+func (m *model) key(t *rapid.T) (string, *modelKey) {
+	if len(m.keys) == 0 {
+		t.Skip("no keys")
+	}
+	id := rapid.SampledFrom(slices.Sorted(maps.Keys(m.keys))).Draw(t, "key")
+	return id, m.keys[id]
+}
+
+// changed raises the version of k, and forgets all but eight of the secrets that have ended; the newest is not counted.
+func (m *model) changed(k *modelKey) {
+	k.version++
+	ended := 0
+	for i := len(k.secrets) - 2; i >= 0; i-- {
+		if s := &k.secrets[i]; !s.forgotten && s.over(m.now) {
+			ended++
+			s.forgotten = ended > 8
+		}
+	}
+}
+
+// closed is why a key cannot get what active ones can.
+func (m *model) closed(k *modelKey) error {
+	switch {
+	case k.state == keystore.StateRevoked:
+		return keystore.ErrRevoked
+	case !k.expires.IsZero() && !m.now.Before(k.expires):
+		return keystore.ErrExpired
+	}
+	return nil
+}
+
+func (m *model) rotate(t *rapid.T) {
+	id, k := m.key(t)
+	overlap := time.Duration(rapid.SampledFrom([]int{0, 0, 1, 500, 2000}).Draw(t, "overlap in ms")) * time.Millisecond
+	r, printed, err := m.real.Rotate(context.Background(), id, keystore.RotateSpec{Overlap: overlap}, m.now)
+	if want := m.closed(k); want != nil {
+		if !errors.Is(err, want) || printed != "" {
+			t.Fatalf("%s: %v, want %v", id, err, want)
+		}
+		return
+	}
+	newest := true
+	for i := len(k.secrets) - 1; i >= 0; i-- {
+		s := &k.secrets[i]
+		if s.over(m.now) {
+			continue
+		}
+		until := m.now.Add(overlap)
+		switch {
+		case !newest || overlap == 0:
+			s.ended = true
+		case s.ends.IsZero() || until.Before(s.ends):
+			s.ends = until
+		}
+		newest = false
+	}
+	k.secrets = append(k.secrets, modelSecret{text: printed})
+	m.changed(k)
+	if err != nil || r.Key.Version != k.version {
+		t.Fatalf("%s: %+v, %v, want version %d", id, r, err, k.version)
+	}
+}
+
+func (m *model) endOld(t *rapid.T) {
+	id, k := m.key(t)
+	r, err := m.real.EndOld(context.Background(), id, time.Time{}, m.now)
+	if k.state == keystore.StateRevoked {
+		if !errors.Is(err, keystore.ErrRevoked) {
+			t.Fatalf("%s: %v, but it is revoked", id, err)
+		}
+		return
+	}
+	ended := 0
+	for i := range len(k.secrets) - 1 {
+		if s := &k.secrets[i]; !s.over(m.now) {
+			s.ended = true
+			ended++
+		}
+	}
+	if ended > 0 {
+		m.changed(k)
+	}
+	if err != nil || len(r.Ended) != ended || r.Key.Version != k.version {
+		t.Fatalf("%s: %+v, %v, want %d ended and version %d", id, r, err, ended, k.version)
+	}
+}
+
+// update gives a key another end, and sometimes the one that it has.
+func (m *model) update(t *rapid.T) {
+	id, k := m.key(t)
+	end := k.expires
+	if rapid.Bool().Draw(t, "another end") {
+		end = m.expiry(t)
+	}
+	got, err := m.real.UpdateKey(context.Background(), id, keystore.KeyChange{ExpiresAt: &end}, m.now)
+	if k.state == keystore.StateRevoked {
+		if !errors.Is(err, keystore.ErrRevoked) {
+			t.Fatalf("%s: %v, but it is revoked", id, err)
+		}
+		return
+	}
+	if !end.Equal(k.expires) {
+		k.expires = end
+		m.changed(k)
+	}
+	if err != nil || got.Version != k.version || !got.ExpiresAt.Equal(end) {
+		t.Fatalf("%s: %+v, %v, want version %d", id, got, err, k.version)
 	}
 }
 
@@ -216,12 +338,15 @@ func (m *model) suspend(
 // check compares all that can be asked.
 func (m *model) check(t *rapid.T) {
 	for id, k := range m.keys {
-		got, err := m.real.Lookup(context.Background(), k.text, nil, m.now)
-		if want := m.verdict(k); !errors.Is(err, want) {
-			t.Fatalf("%s: %v, want %v", id, err, want)
-		}
-		if err == nil && (got.Key.ID != id || got.Key.Tenant != k.tenant || got.Key.Version != k.version) {
-			t.Fatalf("%s: %+v, want %+v", id, got.Key, k)
+		for i := range k.secrets {
+			s := &k.secrets[i]
+			got, err := m.real.Lookup(context.Background(), s.text, nil, m.now)
+			if want := m.verdict(k, s); !errors.Is(err, want) {
+				t.Fatalf("%s, secret %d: %v, want %v", id, i, err, want)
+			}
+			if err == nil && (got.Key.ID != id || got.Key.Tenant != k.tenant || got.Key.Version != k.version) {
+				t.Fatalf("%s: %+v, want %+v", id, got.Key, k)
+			}
 		}
 	}
 	listed := make(map[string]bool)

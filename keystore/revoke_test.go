@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/postern-auth/postern/keystore"
 )
@@ -26,6 +27,23 @@ func TestNoLookupBegunAfterARevocationIsAllowed(t *testing.T) {
 			hammer(t, cache(), func(s *keystore.Store, id string) error { _, err := s.Revoke(t.Context(), id, noon); return err })
 		})
 	}
+	for name, cache := range caches() {
+		t.Run("its secret ended, with "+name, func(t *testing.T) {
+			hammer(t, cache(), func(s *keystore.Store, id string) error {
+				if _, _, err := s.Rotate(t.Context(), id, keystore.RotateSpec{Overlap: time.Hour}, noon); err != nil {
+					return err
+				}
+				_, err := s.EndOld(t.Context(), id, time.Time{}, noon.Add(time.Minute)) // by a clock that is ahead of that of the checks
+				return err
+			})
+		})
+	}
+	t.Run("rotated without overlap", func(t *testing.T) {
+		hammer(t, nil, func(s *keystore.Store, id string) error {
+			_, _, err := s.Rotate(t.Context(), id, keystore.RotateSpec{}, noon)
+			return err
+		})
+	})
 	t.Run("disabled", func(t *testing.T) {
 		hammer(t, nil, func(s *keystore.Store, id string) error { _, err := s.Disable(t.Context(), id, noon); return err })
 	})
