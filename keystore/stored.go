@@ -72,7 +72,7 @@ func (s *Store) stored(r *record) []StoredSecret {
 		}
 		all[len(all)-1-i] = StoredSecret{
 			Kind: hashKinds()[c.kind-kindMinted], LookupID: c.lookupID(), Hash: hash,
-			Start: c.start, CreatedAt: fromMillis(c.created), EndsAt: fromMillis(c.ends),
+			Start: c.start, CreatedAt: fromMillis(c.created), EndsAt: c.endsAt(),
 		}
 	}
 	return all

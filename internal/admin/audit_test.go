@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -117,16 +118,7 @@ func sameInTheLog(t *testing.T, record admin.Record, log string) {
 			want[name] = *value
 		}
 	}
-	for name, value := range record.Details {
-		if list, ok := value.([]any); ok {
-			texts := []string{}
-			for _, text := range list {
-				texts = append(texts, text.(string))
-			}
-			value = strings.Join(texts, ", ")
-		}
-		want[name] = value
-	}
+	maps.Copy(want, record.Details)
 	delete(line, "time")
 	if diff := cmp.Diff(want, line); diff != "" {
 		t.Errorf("record and log differ: %s", diff)

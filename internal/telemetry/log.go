@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"unicode/utf8"
@@ -179,7 +180,10 @@ func shownAny(v any) slog.Value {
 	case error, fmt.Stringer:
 		return slog.StringValue(cut(fmt.Sprint(v)))
 	case []string:
-		return slog.StringValue(cut(strings.Join(v, ", ")))
+		if all := strings.Join(v, ", "); len(all) > maxValueLength {
+			return slog.StringValue(cut(all))
+		}
+		return slog.AnyValue(slices.Clone(v))
 	}
 	return slog.StringValue(redacted)
 }
