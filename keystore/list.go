@@ -99,26 +99,34 @@ func (f *Filter) matches(k *Key, now time.Time) bool {
 // Keys lists keys in the order in which they were made, or imported. It reads some at a time, so a key that changes
 // meanwhile is shown as it was at some moment since. An error ends the list: [ErrNotFound] for an unknown tenant.
 func (s *Store) Keys(ctx context.Context, f Filter, now time.Time) iter.Seq2[Key, error] {
-	return func(yield func(Key, error) bool) {
+	return listKeys(ctx, s, f.Tenant, func(tx *store.Tx, r *record) (Key, bool, error) {
+		k, err := s.show(tx, r, now)
+		return k, f.matches(&k, now), err
+	})
+}
+
+// listKeys yields what show makes of the keys of a tenant (empty: of all), unless it says no.
+func listKeys[T any](ctx context.Context, s *Store, tenant string, show func(*store.Tx, *record) (T, bool, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
 		scan := s.keys.Scan
-		if f.Tenant != "" {
-			owner, err := s.tenantNumber(f.Tenant)
+		if tenant != "" {
+			owner, err := s.tenantNumber(tenant)
 			if err != nil {
-				yield(Key{}, fmt.Errorf("tenant %q: %w", f.Tenant, err))
+				yield(none, fmt.Errorf("tenant %q: %w", tenant, err))
 				return
 			}
 			scan = func(tx *store.Tx, from []byte) iter.Seq2[store.Row[record], error] {
 				return s.keys.ScanIndex(tx, indexTenant, ownerKey(owner), from)
 			}
 		}
-		show := func(tx *store.Tx, _ []byte, r *record) (Key, bool, error) {
+		published := func(tx *store.Tx, _ []byte, r *record) (T, bool, error) {
 			if s.isStaged(tx, r.batch) {
-				return Key{}, false, nil
+				return none, false, nil
 			}
-			k, err := s.show(tx, r, now)
-			return k, f.matches(&k, now), err
+			return show(tx, r)
 		}
-		list(ctx, s.db, scan, show)(yield)
+		list(ctx, s.db, scan, published)(yield)
 	}
 }
 

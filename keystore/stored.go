@@ -1,10 +1,14 @@
 package keystore
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
+
+	"github.com/postern-auth/postern/internal/store"
 )
 
 // HashKind says of what the stored hash of a secret was made.
@@ -33,6 +37,21 @@ type StoredSecret struct {
 	Start     string    // up to 38 printable ASCII characters; of a slow kind at least 6, by which it is found
 	CreatedAt time.Time // zero: with the key
 	EndsAt    time.Time // zero: with the key
+}
+
+// ExportedKey is a key with its secrets as they are stored, newest first.
+type ExportedKey struct {
+	Key
+	Stored []StoredSecret
+}
+
+// Export lists keys for another store with the same pepper, where [Store.Import] takes them: those of a tenant, or all where tenant is
+// empty. It reads like [Store.Keys], with the same errors. Whoever has the result can attack what it holds: it is kept like the file.
+func (s *Store) Export(ctx context.Context, tenant string, now time.Time) iter.Seq2[ExportedKey, error] {
+	return listKeys(ctx, s, tenant, func(tx *store.Tx, r *record) (ExportedKey, bool, error) {
+		k, err := s.show(tx, r, now)
+		return ExportedKey{k, s.stored(r)}, true, err
+	})
 }
 
 const sealedPrefix = "$hmac-sha256$pepper="
@@ -117,6 +136,9 @@ func (im *importer) secret(s *StoredSecret, id string) (c secret, err error) {
 		}
 	}
 	c.start, c.created, c.ends = s.Start, toMillis(s.CreatedAt), toMillis(s.EndsAt)
+	if c.over(toMillis(im.now)) {
+		c.end(c.ends) // for good, whatever a clock will say
+	}
 	switch isLookupID := len(s.LookupID) == idLength && base62Characters().hold(s.LookupID); {
 	case !isShowable(s.Start):
 		return c, errStart()

@@ -12,7 +12,7 @@ import (
 
 type keysImportCmd struct {
 	located
-	Format                 string `required:"" enum:"postern,better-auth,sha256,bcrypt,argon2id" placeholder:"FORMAT" help:"Form of the file, JSON lines in each: sha256, better-auth, bcrypt, argon2id. See above."`
+	Format                 string `required:"" enum:"postern,better-auth,sha256,bcrypt,argon2id" placeholder:"FORMAT" help:"Form of the file, JSON lines in each: postern, better-auth, sha256, bcrypt, argon2id. See above."`
 	CreateTenants          bool   `help:"Make tenants that do not exist. Otherwise their lines are refused."`
 	AcceptUnenforcedLimits bool   `help:"Take lines with limits, remaining, refill or rate_limit, which this version stores and does not enforce. Otherwise they are refused."`
 	File                   string `arg:"" help:"File to read; - is standard input."`
@@ -21,6 +21,8 @@ type keysImportCmd struct {
 // Help is the detail of the command's help.
 func (*keysImportCmd) Help() string {
 	return `All lines or none: if one is refused nothing is imported; the first 100 bad lines are named, the others counted. An id or hash that is there already is skipped, never overwritten. Members that a format does not know are refused.
+
+postern: what "postern keys export" writes, of a Postern with the same pepper; lines of another one are refused. Keys keep ids, states, expiries and secrets, with the ends of old ones.
 
 sha256: each line is the JSON of a key, as "postern keys get" shows it; id may be left out. hash is the SHA-256 of the whole printed key, in hex or unpadded base64url.
 
@@ -36,9 +38,6 @@ Example:
 
 // Run imports keys.
 func (k *keysImportCmd) Run(ctx context.Context, out *output) error {
-	if k.Format == "postern" {
-		return hint(fmt.Errorf("--format %s is not built yet", k.Format), "this version imports sha256, better-auth, bcrypt and argon2id")
-	}
 	lines := out.stdin
 	if k.File != "-" {
 		f, err := os.Open(k.File)

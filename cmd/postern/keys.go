@@ -24,6 +24,7 @@ type keysCmd struct {
 	Verify  keysVerifyCmd  `cmd:"" help:"Say whether a key is valid, and if not why."`
 	Pattern keysPatternCmd `cmd:"" help:"Print what keys look like, for secret scanners."`
 	Import  keysImportCmd  `cmd:"" help:"Take over keys of another system by their hashes."`
+	Export  keysExportCmd  `cmd:"" help:"Write keys for another Postern with the same pepper."`
 }
 
 // Help is the detail of the noun's help.

@@ -28,8 +28,10 @@
 //	POST /v1/keys/{id}/disable        key
 //	POST /v1/keys/{id}/enable         key
 //	POST /v1/keys/{id}/revoke         key; final
-//	POST /v1/import                   lines of JSON (application/x-ndjson), each a key with "hash"; parameters format (sha256),
-//	                                  create_tenants, accept_unenforced_limits; {"added","skipped","unenforced","refused"}
+//	POST /v1/import                   lines of JSON (application/x-ndjson); parameters format (postern, better-auth, sha256, bcrypt,
+//	                                  argon2id), create_tenants, accept_unenforced_limits; {"added","skipped","unenforced","refused",
+//	                                  "unlisted"}
+//	GET  /v1/export                   lines of JSON, each a key with "secrets" as they are stored; parameter tenant
 //	GET  /v1/audit                    {"records":[{"number","time","actor","action","tenant","environment","key_id","details"}]}, oldest first;
 //	                                  parameters after (a number), limit (1 to 10,000; default 1,000)
 //	POST /v1/check                    a CheckRequest in the JSON of protobuf; {"allowed",…,"steps"}: how it would be decided on.

@@ -17,14 +17,15 @@ import (
 
 // The formats of an import.
 const (
+	formatPostern    = "postern"
 	formatSHA256     = "sha256"
 	formatBetterAuth = "better-auth"
 	formatBcrypt     = "bcrypt"
 	formatArgon2id   = "argon2id"
 )
 
-// importLine is a line of an import: the JSON of a key, and its hash.
-type importLine struct {
+// importedKey is what all lines have in common that are the JSON of a key.
+type importedKey struct {
 	KeyRequest
 	ID         string     `json:"id,omitempty"`
 	Start      string     `json:"start,omitempty"`
@@ -32,7 +33,12 @@ type importLine struct {
 	CreatedAt  *time.Time `json:"created_at,omitempty"`
 	UpdatedAt  *time.Time `json:"updated_at,omitempty"`
 	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
-	Hash       string     `json:"hash,omitempty"`
+}
+
+// importLine is the JSON of a key, and its hash.
+type importLine struct {
+	importedKey
+	Hash string `json:"hash,omitempty"`
 }
 
 // importKeys adds keys from lines, all of them or none.
@@ -58,11 +64,9 @@ func importOptions(r *http.Request) (ImportOptions, error) {
 		return o, err
 	}
 	switch o.Format = query.Get("format"); o.Format {
-	case formatSHA256, formatBetterAuth, formatBcrypt, formatArgon2id:
-	case "postern":
-		return o, invalid("format", fmt.Sprintf("%s is not built yet", o.Format), "sha256, better-auth, bcrypt and argon2id are")
+	case formatPostern, formatSHA256, formatBetterAuth, formatBcrypt, formatArgon2id:
 	default:
-		return o, invalid("format", fmt.Sprintf("%q is not a format", o.Format), "choose sha256, better-auth, bcrypt or argon2id")
+		return o, invalid("format", fmt.Sprintf("%q is not a format", o.Format), "choose postern, better-auth, sha256, bcrypt or argon2id")
 	}
 	for name, value := range map[string]*bool{
 		"create_tenants":           &o.CreateTenants,
@@ -92,9 +96,14 @@ type importer struct {
 type lineReader func(line []byte) (key keystore.ImportedKey, limited string, err error)
 
 func newImporter(h *handler, o ImportOptions) *importer {
-	im := &importer{tenant: h.DefaultTenant, accept: o.AcceptUnenforcedLimits, read: newLineReader(keystore.HashKind(o.Format))}
-	if o.Format == formatBetterAuth {
+	im := &importer{tenant: h.DefaultTenant, accept: o.AcceptUnenforcedLimits}
+	switch o.Format {
+	case formatPostern:
+		im.read = newExportReader()
+	case formatBetterAuth:
 		im.read = newRowReader()
+	default:
+		im.read = newLineReader(keystore.HashKind(o.Format))
 	}
 	return im
 }
@@ -167,19 +176,27 @@ func newLineReader(kind keystore.HashKind) lineReader {
 		if err := fields.decode(line, &l); err != nil {
 			return keystore.ImportedKey{}, "", err
 		}
-		key, err := l.key(kind)
+		key, err := l.key()
+		if err != nil {
+			return key, "", err
+		}
+		if kind != keystore.HashSHA256 {
+			key.Secrets = []keystore.StoredSecret{{Kind: kind, Hash: l.Hash, Start: l.Start}}
+		} else if key.Hash, err = keystore.ParseHash(l.Hash); err != nil {
+			return keystore.ImportedKey{}, "", err
+		}
 		limited, _ := l.limited()
-		return key, limited, err
+		return key, limited, nil
 	}
 }
 
-// key is a line as the key store takes it.
-func (l *importLine) key(kind keystore.HashKind) (keystore.ImportedKey, error) {
+// key is a line as the key store takes it, without its secrets.
+func (l *importedKey) key() (keystore.ImportedKey, error) {
 	spec, err := l.spec()
 	if err != nil {
 		return keystore.ImportedKey{}, err
 	}
-	key := keystore.ImportedKey{
+	return keystore.ImportedKey{
 		KeySpec:    spec,
 		ID:         l.ID,
 		State:      keystore.State(l.State),
@@ -187,15 +204,7 @@ func (l *importLine) key(kind keystore.HashKind) (keystore.ImportedKey, error) {
 		CreatedAt:  orZero(l.CreatedAt),
 		UpdatedAt:  orZero(l.UpdatedAt),
 		LastUsedAt: orZero(l.LastUsedAt),
-	}
-	if kind != keystore.HashSHA256 {
-		key.Secrets = []keystore.StoredSecret{{Kind: kind, Hash: l.Hash, Start: l.Start}}
-		return key, nil
-	}
-	if key.Hash, err = keystore.ParseHash(l.Hash); err != nil {
-		return keystore.ImportedKey{}, err
-	}
-	return key, nil
+	}, nil
 }
 
 // reply says what became of the lines.

@@ -55,7 +55,7 @@ type KeyFilter struct {
 
 // ImportOptions are the choices of an import.
 type ImportOptions struct {
-	Format string // sha256, better-auth, bcrypt, argon2id
+	Format string // postern, better-auth, sha256, bcrypt, argon2id
 
 	// CreateTenants: a tenant that does not exist is made. False: its lines are refused.
 	CreateTenants bool

@@ -98,6 +98,7 @@ func (h *handler) resources() map[string]map[string]endpoint {
 		"/v1/keys/{id}/end-old":        {http.MethodGet: h.planEndOld, http.MethodPost: h.endOldSecrets},
 		"/v1/keys/verify":              {http.MethodGet: named("verify", h.key), http.MethodPost: h.verifyKey},
 		"/v1/import":                   post(h.importKeys),
+		"/v1/export":                   get(h.export),
 		"/v1/audit":                    get(h.audit),
 		"/v1/check":                    post(h.check),
 	}
