@@ -60,12 +60,14 @@ type Authorizer struct {
 	warnings []*ProblemError
 
 	// For replies.
-	public         *pieces            // of an allow without a key: all managed headers removed
-	noEndUser      *pieces            // of an allow with a key but without an end user
-	refusals       [classCount]*reply // by class; nil for ClassAllowed
-	endUserHeader  string             // that carries the verified end user; "" where the profile has none
-	identityHeader string             // that carries Decision.identity; "" likewise
-	requestID      string             // the response header of denials that repeats Envoy's x-request-id
+	public         *pieces                 // of an allow without a key: all managed headers removed
+	noEndUser      *pieces                 // of an allow with a key but without an end user
+	nothing        *pieces                 // what stands where there is no more to add
+	reasons        [reasonCount + 1][]byte // as entries of the metadata; the last one for reasons that do not exist
+	refusals       [classCount]*reply      // by class; nil for ClassAllowed
+	endUserHeader  string                  // that carries the verified end user; "" where the profile has none
+	identityHeader string                  // that carries Decision.identity; "" likewise
+	requestID      string                  // the response header of denials that repeats Envoy's x-request-id
 }
 
 // New makes an Authorizer. Its errors are joined [ProblemError]s, all that were found, or that of the Registerer.
@@ -138,7 +140,10 @@ func (a *Authorizer) prepareReplies() {
 			noEndUser.remove = append(noEndUser.remove, o.header)
 		}
 	}
-	a.public, a.noEndUser = newPieces(public), newPieces(noEndUser)
+	a.public, a.noEndUser, a.nothing = newPieces(public), newPieces(noEndUser), newPieces(pieces{})
+	for reason := range reasonCount + 1 {
+		a.reasons[reason] = appendMetadata(nil, "reason", reason.String())
+	}
 	a.refusals = a.profile.replies()
 	a.endUserHeader = a.profile.header(fromEndUser)
 	a.identityHeader = a.profile.header(fromOwnerIdentity)

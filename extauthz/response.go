@@ -108,8 +108,8 @@ type encodedReply struct {
 
 func encodeReply(r *reply) encodedReply {
 	var e encodedReply
-	headers, status := begin(nil, deniedStatus)
-	e.headers = end(appendNumber(headers, statusCode, r.status), status)
+	e.headers = appendSize(nil, deniedStatus, sizeOfNumber(r.status))
+	e.headers = appendNumber(e.headers, statusCode, r.status)
 	for _, h := range r.headers {
 		e.headers = appendHeader(e.headers, deniedHeaders, h.name, h.value)
 	}
@@ -133,49 +133,41 @@ func (a *Authorizer) appendResponse(dst []byte, d *Decision, r *Request) []byte 
 
 // answers reports whether d, which allows, can be said by the rules. If not, it must not allow: [ReasonReply].
 func (a *Authorizer) answers(d *Decision) bool {
-	parts, n := a.parts(d)
 	size := 0
-	for _, p := range parts[:n] {
+	for _, p := range a.parts(d) {
 		if p == nil || !p.encoded.sound {
 			return false
 		}
 		size += p.encoded.size
 	}
-	for _, h := range a.headersOf(d) {
-		if h.name == "" {
-			continue
-		}
-		if !printable(h.value) {
+	endUser, identity := a.own(d)
+	if endUser != "" {
+		if !printable(endUser) {
 			return false
 		}
-		size += len(h.name) + len(h.value)
+		size += len(a.endUserHeader) + len(endUser)
 	}
-	return n > 0 && size <= maxSet
+	if identity != "" {
+		if !printable(identity) {
+			return false
+		}
+		size += len(a.identityHeader) + len(identity)
+	}
+	return size <= maxSet
 }
 
-// parts returns the prepared pieces that make an allow, and how many they are: none if something is missing.
-func (a *Authorizer) parts(d *Decision) (parts [3]*pieces, n int) {
+// parts returns the prepared pieces that make an allow. One that is missing is nil.
+func (a *Authorizer) parts(d *Decision) [3]*pieces {
 	switch {
 	case d.policy == nil:
-		return parts, 0
+		return [3]*pieces{}
 	case d.key == nil:
-		return [...]*pieces{a.public, d.policy.stripped, nil}, 2
+		return [3]*pieces{a.public, d.policy.stripped, a.nothing}
 	case d.endUser == "":
-		return [...]*pieces{d.key.pieces, d.policy.passing, a.noEndUser}, 3
+		return [3]*pieces{d.key.pieces, d.policy.passing, a.noEndUser}
 	default:
-		return [...]*pieces{d.key.pieces, d.policy.passing, nil}, 2
+		return [3]*pieces{d.key.pieces, d.policy.passing, a.nothing}
 	}
-}
-
-// headersOf returns the request headers that depend on the request itself; those without a name are not there.
-func (a *Authorizer) headersOf(d *Decision) (own [2]nameValue) {
-	if d.endUser != "" {
-		own[0] = nameValue{a.endUserHeader, d.endUser}
-	}
-	if d.identity != "" {
-		own[1] = nameValue{a.identityHeader, d.identity}
-	}
-	return own
 }
 
 // known returns what a proven key puts into every reply: headers of a denial, and metadata.
@@ -186,28 +178,41 @@ func (d *Decision) known() (denied, metadata []byte) {
 	return d.key.pieces.encoded.denied, d.key.pieces.encoded.metadata
 }
 
+// own returns the values of the request headers that depend on the request itself; "" where there is no such header.
+func (a *Authorizer) own(d *Decision) (endUser, identity string) {
+	if a.endUserHeader != "" {
+		endUser = d.endUser
+	}
+	if a.identityHeader != "" {
+		identity = d.identity
+	}
+	return endUser, identity
+}
+
 func (a *Authorizer) appendAllow(dst []byte, d *Decision) []byte {
-	parts, n := a.parts(d)
-	dst, _ = begin(dst, checkStatus) // code 0
+	parts := a.parts(d)
+	dst = appendSize(dst, checkStatus, 0) // code 0
 	dst, ok := begin(dst, checkOK)
-	for _, p := range parts[:n] {
+	for _, p := range parts {
 		dst = append(dst, p.encoded.set...)
 	}
-	for _, h := range a.headersOf(d) {
-		if h.name != "" {
-			dst = appendHeader(dst, okHeaders, h.name, h.value)
-		}
+	endUser, identity := a.own(d)
+	if endUser != "" {
+		dst = appendHeader(dst, okHeaders, a.endUserHeader, endUser)
 	}
-	for _, p := range parts[:n] {
+	if identity != "" {
+		dst = appendHeader(dst, okHeaders, a.identityHeader, identity)
+	}
+	for _, p := range parts {
 		dst = append(dst, p.encoded.remove...)
 	}
 	for _, name := range d.extra {
 		dst = appendString(dst, okRemove, name)
 	}
-	for _, p := range parts[:n] {
+	for _, p := range parts {
 		dst = append(dst, p.encoded.respond...)
 	}
-	return appendMetadataOf(end(dst, ok), d, d.reason)
+	return a.appendMetadataOf(end(dst, ok), d, d.reason)
 }
 
 // appendDenial refuses for reason, which is that of d unless an allow could not be said.
@@ -222,8 +227,8 @@ func (a *Authorizer) appendDenial(dst []byte, d *Decision, reason Reason, r *Req
 	if says.status == http.StatusUnauthorized {
 		code = codes.Unauthenticated
 	}
-	dst, status := begin(dst, checkStatus)
-	dst = end(appendNumber(dst, statusCode, int(code)), status)
+	dst = appendSize(dst, checkStatus, sizeOfNumber(int(code)))
+	dst = appendNumber(dst, statusCode, int(code))
 
 	kind := checkDenied
 	if a.fails(reason) {
@@ -235,7 +240,7 @@ func (a *Authorizer) appendDenial(dst []byte, d *Decision, reason Reason, r *Req
 	dst = append(dst, denied...)
 	dst = a.appendRequestHeaders(dst, says.status, r)
 	dst = append(dst, says.encoded.body...)
-	return appendMetadataOf(end(dst, refusal), d, reason)
+	return a.appendMetadataOf(end(dst, refusal), d, reason)
 }
 
 // appendRequestHeaders appends the headers of a denial that depend on the request: Envoy's id of it, and the grpc-status
@@ -263,60 +268,96 @@ func (a *Authorizer) appendRequestHeaders(dst []byte, status int, r *Request) []
 	return dst
 }
 
-func appendMetadataOf(dst []byte, d *Decision, reason Reason) []byte {
-	dst, all := begin(dst, checkMetadata)
-	_, metadata := d.known()
-	dst = append(dst, metadata...)
-	dst = appendMetadata(dst, "reason", reason.String())
-	if printable(d.endUser) {
-		dst = appendMetadata(dst, "end_user", d.endUser)
+func (a *Authorizer) appendMetadataOf(dst []byte, d *Decision, reason Reason) []byte {
+	_, known := d.known()
+	said := a.reasons[min(reason, reasonCount)]
+	size := len(known) + len(said)
+	endUser := d.endUser
+	if !printable(endUser) {
+		endUser = ""
 	}
-	return end(dst, all)
+	if endUser != "" {
+		size += sizeOfMetadata("end_user", endUser)
+	}
+	dst = appendSize(dst, checkMetadata, size)
+	dst = append(dst, known...)
+	dst = append(dst, said...)
+	if endUser != "" {
+		dst = appendMetadata(dst, "end_user", endUser)
+	}
+	return dst
 }
 
 // appendMetadata appends an entry of a Struct's fields.
 func appendMetadata(dst []byte, name, value string) []byte {
-	dst, entry := begin(dst, structFields)
+	text := sizeOf(len(value))
+	dst = appendSize(dst, structFields, sizeOf(len(name))+sizeOf(text))
 	dst = appendString(dst, entryKey, name)
-	dst, inner := begin(dst, entryValue)
-	dst = end(appendString(dst, valueString, value), inner)
-	return end(dst, entry)
+	dst = appendSize(dst, entryValue, text)
+	return appendString(dst, valueString, value)
+}
+
+func sizeOfMetadata(name, value string) int {
+	return sizeOf(sizeOf(len(name)) + sizeOf(sizeOf(len(value))))
 }
 
 // appendHeader appends a HeaderValueOption as field number.
 func appendHeader(dst []byte, number byte, name, value string) []byte {
-	dst, option := begin(dst, number)
-	dst, header := begin(dst, optionHeader)
+	header := sizeOf(len(name)) + sizeOf(len(value))
+	dst = appendSize(dst, number, sizeOf(header)+sizeOf(0)+sizeOfNumber(overwriteOrAdd))
+	dst = appendSize(dst, optionHeader, header)
 	dst = appendString(dst, entryKey, name)
-	dst = end(appendString(dst, entryValue, value), header)
-	dst, _ = begin(dst, optionAppend) // a BoolValue that is present and false
-	dst = appendNumber(dst, optionAction, overwriteOrAdd)
-	return end(dst, option)
+	dst = appendString(dst, entryValue, value)
+	dst = appendSize(dst, optionAppend, 0) // a BoolValue that is present and false
+	return appendNumber(dst, optionAction, overwriteOrAdd)
 }
 
 func appendString(dst []byte, number byte, s string) []byte {
-	dst, start := begin(dst, number)
-	return end(append(dst, s...), start)
+	return append(appendSize(dst, number, len(s)), s...)
 }
 
 func appendNumber(dst []byte, number byte, v int) []byte {
 	return protowire.AppendVarint(append(dst, number<<3|byte(protowire.VarintType)), uint64(max(v, 0)))
 }
 
-// begin begins a length-delimited field that lasts to the end that is called with start. Empty, it has no need of one.
-func begin(dst []byte, number byte) (grown []byte, start int) {
-	return append(dst, number<<3|byte(protowire.BytesType), 0), len(dst) + 2
+// appendSize begins a field of that many bytes, which are to follow. Nearly all have few: that case is inlined.
+func appendSize(dst []byte, number byte, size int) []byte {
+	if uint(size) < 0x80 {
+		return append(dst, number<<3|byte(protowire.BytesType), byte(size))
+	}
+	return appendLarge(dst, number, size)
 }
 
-// end ends the field that began at start, and puts its length before it.
+func appendLarge(dst []byte, number byte, size int) []byte {
+	return protowire.AppendVarint(append(dst, number<<3|byte(protowire.BytesType)), uint64(max(size, 0)))
+}
+
+// sizeOf is how many bytes a field with size bytes of content takes.
+func sizeOf(size int) int { return 1 + protowire.SizeBytes(size) }
+
+// sizeOfNumber is how many bytes a field with a number takes.
+func sizeOfNumber(v int) int { return 1 + protowire.SizeVarint(uint64(max(v, 0))) }
+
+// begin begins a field that lasts to the end that is called with start, where its size is not known before. It has room
+// for a size of two bytes, which is what the large parts of a reply have.
+func begin(dst []byte, number byte) (grown []byte, start int) {
+	return append(dst, number<<3|byte(protowire.BytesType), 0, 0), len(dst) + 3
+}
+
+// end ends the field that began at start, and puts its size before it.
 func end(dst []byte, start int) []byte {
 	size := len(dst) - start
-	if 0 <= size && size < 0x80 {
-		dst[start-1] = byte(size)
+	if 1<<7 <= size && size < 1<<14 {
+		dst[start-2], dst[start-1] = byte(size&0x7f)|0x80, byte(size>>7)
 		return dst
 	}
+	return resize(dst, start, size)
+}
+
+// resize is end for a size that takes another number of bytes.
+func resize(dst []byte, start, size int) []byte {
 	var room [10]byte
-	return slices.Replace(dst, start-1, start, protowire.AppendVarint(room[:0], uint64(max(size, 0)))...)
+	return slices.Replace(dst, start-2, start, protowire.AppendVarint(room[:0], uint64(max(size, 0)))...)
 }
 
 // isLowerToken reports whether name may be the name of a header, in lower case.
