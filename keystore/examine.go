@@ -2,6 +2,7 @@ package keystore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -31,6 +32,20 @@ type Fault struct {
 	Place   string
 	Problem string // a clause without subject
 	Remedy  string // what to do
+}
+
+// CheckProfile says [ErrProfile] of a database that was made for another profile, and [ErrNoKeys] of one that holds nothing of ours.
+func CheckProfile(db *store.DB, profile string) error {
+	return db.View(func(tx *store.Tx) error {
+		was, err := store.Meta(tx, metaProfile)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			return ErrNoKeys
+		case err == nil && string(was) != profile:
+			return fmt.Errorf("%w: it is %q, not %q", ErrProfile, was, profile)
+		}
+		return err
+	})
 }
 
 // Examine looks at everything in the database: its pages, each record and its checksum, the indexes against the records, and whether keys and tenants

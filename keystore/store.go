@@ -119,6 +119,9 @@ type Store struct {
 
 const minPepperLength = 32
 
+// metaProfile is the fact that says for which profile a database was made.
+const metaProfile = "profile"
+
 var (
 	errClosed   = errors.New("closed")
 	errNoIndex  = errors.New("opened without an index")
@@ -188,7 +191,7 @@ func (s *Store) recognize(profile string) error {
 	check := h.minted([]byte("postern: this is the pepper"))
 	missing := false
 	err := s.db.View(func(tx *store.Tx) error {
-		was, err := store.Meta(tx, "profile")
+		was, err := store.Meta(tx, metaProfile)
 		if missing = errors.Is(err, store.ErrNotFound); missing {
 			return nil
 		}
@@ -207,7 +210,7 @@ func (s *Store) recognize(profile string) error {
 		return err
 	}
 	_, err = s.db.Update(func(tx *store.Tx) error {
-		return errors.Join(store.SetMeta(tx, "profile", []byte(profile)), store.SetMeta(tx, "pepper", check[:]))
+		return errors.Join(store.SetMeta(tx, metaProfile, []byte(profile)), store.SetMeta(tx, "pepper", check[:]))
 	})
 	return err
 }

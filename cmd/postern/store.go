@@ -18,8 +18,9 @@ import (
 )
 
 type storeCmd struct {
-	Check  storeCheckCmd  `cmd:"" help:"Look at everything in the database, and say what is wrong with it."`
-	Backup storeBackupCmd `cmd:"" help:"Copy the database, also while Postern runs."`
+	Check   storeCheckCmd   `cmd:"" help:"Look at everything in the database, and say what is wrong with it."`
+	Backup  storeBackupCmd  `cmd:"" help:"Copy the database, also while Postern runs."`
+	Restore storeRestoreCmd `cmd:"" help:"Put a backup in the place of the database, while no Postern runs."`
 }
 
 // Help is the detail of the noun's help.
@@ -84,6 +85,9 @@ func examineStore(ctx context.Context, c *config.Config) (found admin.Examinatio
 		}
 		if err != nil {
 			return explainedOpen(c, err)
+		}
+		if err := keystore.CheckProfile(db, string(c.Profile)); errors.Is(err, keystore.ErrProfile) { // it has other indexes
+			return errors.Join(explainedOpen(c, err), db.Close())
 		}
 		x, err := keystore.Examine(ctx, db, tenantIDs(c.Profile), 0)
 		found = admin.NewExamination(&x)

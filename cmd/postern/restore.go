@@ -1,0 +1,303 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/postern-auth/postern/config"
+	"github.com/postern-auth/postern/internal/store"
+	"github.com/postern-auth/postern/internal/telemetry"
+	"github.com/postern-auth/postern/keystore"
+)
+
+type storeRestoreCmd struct {
+	located
+	Audit                 []given `sep:"none" placeholder:"FILE" help:"Postern's log since the backup, in JSON. What its lines of the stream audit revoke, disable, suspend and end stays so. Repeatable."`
+	AcceptLostRevocations bool    `help:"Restore although nothing says what was revoked since the backup: it is valid again."`
+	File                  string  `arg:"" help:"Backup to restore."`
+}
+
+// Help is the detail of the command's help.
+func (*storeRestoreCmd) Help() string {
+	return `Only while no Postern runs. All of the backup is examined first; then it takes the database's place as a whole, or not at all. The pepper must be there: no backup holds it.
+
+What was ended since the backup stays ended: revoked and disabled keys, suspended tenants, ended secrets, earlier expiries. That is read from the database that is replaced, and from --audit. If neither knows, as on a new disk, --accept-lost-revocations is needed. The database that is replaced is kept beside the new one, as postern.db.replaced-TIME: remove it when it is not needed any more.
+
+Example: on a new disk, with the log of the old one.
+
+    postern store restore /backups/postern-2026-11-02.db --audit /var/log/postern.log`
+}
+
+// Validate refuses an empty name.
+func (c *storeRestoreCmd) Validate() error { return notEmpty("<file>", c.File) }
+
+// restored is the report of a restore.
+type restored struct {
+	File      string     `json:"file"`
+	Time      *time.Time `json:"time"` // of the backup
+	Replaced  *string    `json:"replaced"`
+	Revision  uint64     `json:"revision"`
+	Tenants   int        `json:"tenants"`
+	Keys      int        `json:"keys"`
+	Revoked   int        `json:"revoked"`
+	Disabled  int        `json:"disabled"`
+	Expiring  int        `json:"expiring"`
+	Ended     int        `json:"ended"`
+	Suspended int        `json:"suspended"`
+}
+
+// Run restores a backup.
+func (c *storeRestoreCmd) Run(ctx context.Context, out *output) error {
+	s, err := c.loadData(out)
+	if err != nil {
+		return err
+	}
+	audited, err := c.readAudit()
+	if err != nil {
+		return err
+	}
+	r := restoring{storeRestoreCmd: c, settings: s, out: out, audited: audited}
+	var report restored
+	err = awaitData(ctx, s.Config, writing, func(patience time.Duration) error {
+		report, err = r.run(ctx, patience)
+		return err
+	})
+	if errors.Is(err, errRunning) {
+		return stillRunning(ctx, s.Config)
+	}
+	if err != nil {
+		return err
+	}
+	return out.data(report, report.write)
+}
+
+// stillRunning names the process that must be stopped first.
+func stillRunning(ctx context.Context, c *config.Config) error {
+	pid, err := answering(ctx, adminSocket(c))
+	if err != nil {
+		return fmt.Errorf("another postern has the data folder %q", c.DataDir)
+	}
+	return hint(fmt.Errorf("process %d has the data folder %q", pid, c.DataDir), "stop it first, and start it again when the backup is restored")
+}
+
+// readAudit reads the logs.
+func (c *storeRestoreCmd) readAudit() (all keystore.AuditLog, err error) {
+	for _, name := range c.Audit {
+		f, err := os.Open(filepath.Clean(string(name)))
+		if err != nil {
+			return all, fmt.Errorf("reading the log: %w", err)
+		}
+		log, err := keystore.ReadAudit(f)
+		_ = f.Close() // nothing is written
+		if bad, ok := errors.AsType[*keystore.LineError](err); ok {
+			return all, hint(fmt.Errorf("%s:%d: %s", name, bad.Line, bad.Problem),
+				"it may be a revocation: mend the line, or take it out if it is none; nothing was restored")
+		}
+		if err != nil {
+			return all, err
+		}
+		all.Join(log)
+	}
+	return all, nil
+}
+
+// restoring is a restore under way.
+type restoring struct {
+	*storeRestoreCmd
+	settings
+	out     *output
+	audited keystore.AuditLog
+	held    *store.Held // the file that is replaced; nil: none
+}
+
+// run restores the backup, unless another process has the database for longer than patience.
+func (r *restoring) run(ctx context.Context, patience time.Duration) (report restored, err error) {
+	if _, err := store.CheckDir(r.DataDir); err != nil {
+		return report, err
+	}
+	secret, err := r.pepper()
+	if err != nil {
+		return report, err
+	}
+	r.held, err = store.Hold(databasePath(r.Config), patience)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return report, err
+	}
+	if r.held != nil {
+		defer func() { err = errors.Join(err, r.held.Close()) }()
+	}
+	draft, err := store.NewDraft(databasePath(r.Config))
+	if err != nil {
+		return report, explainedDraft(r.DataDir, err)
+	}
+	defer func() { err = errors.Join(err, draft.Discard()) }()
+	if err := r.fetch(ctx, draft); err != nil {
+		return report, err
+	}
+	old := r.openReplaced()
+	if old != nil {
+		defer func() { err = errors.Join(err, old.Close()) }() // last: until then no Postern can begin
+	}
+	done, err := r.restore(ctx, draft, old, secret)
+	if err != nil {
+		return report, r.explained(err, done)
+	}
+	return r.conclude(draft, done)
+}
+
+// pepper is that of the settings, which is not made here: with another one no key of the backup could be checked.
+func (r *restoring) pepper() ([]byte, error) {
+	c := r.Config
+	if _, err := os.Lstat(pepperPath(c)); c.Pepper == nil && errors.Is(err, fs.ErrNotExist) {
+		return nil, hint(fmt.Errorf("the pepper %q is missing, and no backup holds it", pepperPath(c)),
+			"put back the one that the backup was made with, for its owner alone (chmod 0600)")
+	}
+	return pepper(c)
+}
+
+// fetch copies the backup beside the database.
+func (r *restoring) fetch(ctx context.Context, draft *store.Draft) error {
+	f, err := os.Open(filepath.Clean(r.File))
+	if err != nil {
+		return fmt.Errorf("reading the backup: %w", err)
+	}
+	defer func() { _ = f.Close() }() // nothing is written
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return fmt.Errorf("reading the backup: %w", err)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("reading the backup: %q is not a file", r.File)
+	case info.Mode().Perm()&0o002 != 0:
+		r.out.note("every user can write into %q: whoever did could have put keys into it", r.File)
+	}
+	if _, err := io.Copy(draft, interruptible{ctx, f}); err != nil {
+		return explainedDraft(databasePath(r.Config), fmt.Errorf("copying the backup: %w", err))
+	}
+	return draft.Give()
+}
+
+// interruptible reads until a context ends.
+type interruptible struct {
+	ctx context.Context //nolint:containedctx // of one copy
+	r   io.Reader
+}
+
+// Read reads from r.
+func (i interruptible) Read(p []byte) (int, error) {
+	if err := i.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return i.r.Read(p)
+}
+
+// openReplaced opens the database that is replaced. One that cannot be read is said, and counts as none.
+func (r *restoring) openReplaced() *store.DB {
+	if r.held == nil {
+		return nil
+	}
+	old, err := r.held.Open(store.Options{})
+	if err != nil {
+		r.out.note("the database that is replaced cannot be read, so it does not say what was ended since the backup: %s", cell(err.Error()))
+		return nil
+	}
+	return old
+}
+
+// restore makes the copy a database of ours.
+func (r *restoring) restore(ctx context.Context, draft *store.Draft, old *store.DB, secret []byte) (done keystore.Restored, err error) {
+	db, err := draft.Open(store.Options{})
+	if err != nil {
+		return done, err
+	}
+	o := keystore.RestoreOptions{Options: keystoreOptions(r.Config, db, secret), Replaced: old, Audited: r.audited, AcceptLost: r.AcceptLostRevocations}
+	o.Log = telemetry.NewLogger(telemetry.Options{Writer: r.out.stderr, Level: slog.LevelError, Format: telemetry.Text})
+	done, err = keystore.Restore(keystore.WithActor(ctx, uidActor(int64(os.Getuid()))), o, time.Now())
+	return done, errors.Join(err, db.Close())
+}
+
+// explained says what an error means for the files at hand.
+func (r *restoring) explained(err error, done keystore.Restored) error {
+	switch {
+	case errors.Is(err, keystore.ErrLostEndings):
+		return hint(fmt.Errorf("%q is a backup %s: %w", r.File, ofTime(done.Time), keystore.ErrLostEndings),
+			"name Postern's log since then with --audit FILE; or, if what was revoked since may be valid again, say so with --accept-lost-revocations")
+	case errors.Is(err, keystore.ErrPepper):
+		return hint(fmt.Errorf("%q was made with another pepper than %s", r.File, pepperSource(r.Config)),
+			"put back the pepper that it was made with; with another one no key in it can be checked")
+	case errors.Is(err, keystore.ErrProfile):
+		return hint(fmt.Errorf("%q and %q do not fit: %w", r.File, r.Config.File, err), "set the profile that it was made for")
+	case errors.Is(err, keystore.ErrNoKeys), errors.Is(err, store.ErrCorrupt):
+		return hint(fmt.Errorf("%q cannot be restored: %w", r.File, err), "nothing was changed; choose another backup")
+	}
+	return explainedDraft(databasePath(r.Config), err)
+}
+
+// ofTime says when a backup was made.
+func ofTime(t time.Time) string {
+	if t.IsZero() {
+		return "of unknown time"
+	}
+	return "of " + t.UTC().Format(time.RFC3339)
+}
+
+// conclude puts the copy into the database's place.
+func (r *restoring) conclude(draft *store.Draft, done keystore.Restored) (report restored, err error) {
+	report = restored{
+		File: r.File, Revision: done.Revision, Tenants: done.Tenants, Keys: done.Keys,
+		Revoked: done.Revoked, Disabled: done.Disabled, Expiring: done.Expiring, Ended: done.Ended, Suspended: done.Suspended,
+	}
+	if !done.Time.IsZero() {
+		report.Time = &done.Time
+	}
+	if r.held == nil {
+		if err := draft.Publish(); errors.Is(err, fs.ErrExist) {
+			return report, hint(fmt.Errorf("%q was made meanwhile", databasePath(r.Config)), "stop the Postern that did so, and try again")
+		} else if err != nil {
+			return report, err
+		}
+	} else {
+		kept := databasePath(r.Config) + ".replaced-" + time.Now().UTC().Format("20060102T150405.000Z")
+		if err := draft.Replace(kept); err != nil {
+			return report, err
+		}
+		report.Replaced = &kept
+	}
+	if !done.Vouched && r.AcceptLostRevocations && r.audited.Lines == 0 {
+		r.out.note("the backup is %s: what was revoked, disabled, suspended or ended since is valid again", ofTime(done.Time))
+	}
+	if report.Replaced != nil {
+		r.out.note("the database that was replaced is kept as %q: remove it when it is not needed any more", *report.Replaced)
+	}
+	return report, nil
+}
+
+// write writes the report for people.
+func (r restored) write(w io.Writer) {
+	row(w, "restored", r.File)
+	row(w, "time of the backup", when(r.Time))
+	row(w, "replaced file", text(r.Replaced))
+	for _, c := range []struct {
+		name  string
+		count int
+	}{
+		{"tenants", r.Tenants},
+		{"keys", r.Keys},
+		{"revoked again", r.Revoked},
+		{"disabled again", r.Disabled},
+		{"expiring sooner again", r.Expiring},
+		{"secrets ended again", r.Ended},
+		{"tenants suspended again", r.Suspended},
+	} {
+		row(w, c.name, strconv.Itoa(c.count))
+	}
+	row(w, "revision", strconv.FormatUint(r.Revision, 10))
+}

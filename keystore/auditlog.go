@@ -1,0 +1,206 @@
+package keystore
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// AuditLog is what a log says of changes: how many lines say something, and which of them end or begin something.
+type AuditLog struct {
+	Lines   int
+	endings []logEnding
+}
+
+// Join adds what another part of the log says.
+func (l *AuditLog) Join(other AuditLog) {
+	l.Lines += other.Lines
+	l.endings = append(l.endings, other.endings...)
+}
+
+// logEnding is a line of the log that says that something was ended, or begun again.
+type logEnding struct {
+	at     time.Time
+	action string // "key.revoke"
+	key    string // its id
+	tenant string // its id
+	ended  []string
+	ends   map[string]time.Time // by the name of the secret
+}
+
+// LineError says which line of a log cannot be understood.
+type LineError struct {
+	Line    int // from 1
+	Problem string
+}
+
+// Error names the line.
+func (e *LineError) Error() string { return fmt.Sprintf("line %d %s", e.Line, e.Problem) }
+
+// maxLogLine is longer than any line that Postern writes, in bytes.
+const maxLogLine = 1 << 20
+
+// ReadAudit reads Postern's log, of which only the lines of the stream audit count.
+//
+// A line that may be one of them and is damaged is a [*LineError]: one that is no JSON, unless its message shows that it is another one, and one that lacks
+// what it is about. Text that is no line of a log in JSON is passed over.
+func ReadAudit(r io.Reader) (log AuditLog, err error) {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, maxLogLine)
+	number := 0
+	for lines.Scan() {
+		number++
+		e, ours, err := readEnding(lines.Bytes())
+		if err != nil {
+			return AuditLog{}, &LineError{number, err.Error()}
+		}
+		if ours {
+			log.Lines++
+		}
+		if e != nil {
+			log.endings = append(log.endings, *e)
+		}
+	}
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return AuditLog{}, &LineError{number + 1, "is longer than a line of the log can be"}
+	}
+	if lines.Err() != nil {
+		return AuditLog{}, fmt.Errorf("reading the log: %w", lines.Err())
+	}
+	return log, nil
+}
+
+// auditLine is what counts of a line of the log.
+type auditLine struct {
+	Time   *time.Time      `json:"time"`
+	Stream string          `json:"stream"`
+	Action string          `json:"action"`
+	KeyID  string          `json:"key_id"`
+	Tenant string          `json:"tenant"`
+	Ended  json.RawMessage `json:"ended"`
+	Ends   json.RawMessage `json:"ends"`
+}
+
+// readEnding reads one line. ours says that it is one of the stream audit; e is nil if it ends nothing.
+func readEnding(line []byte) (e *logEnding, ours bool, err error) {
+	line = bytes.TrimSpace(line)
+	var stream struct {
+		Stream any `json:"stream"`
+	}
+	if json.Unmarshal(line, &stream) != nil {
+		if mayBeAudit(line) {
+			return nil, false, errors.New("is damaged, and may be one of the stream audit")
+		}
+		return nil, false, nil
+	}
+	if stream.Stream != "audit" {
+		return nil, false, nil
+	}
+	var l auditLine
+	if err := json.Unmarshal(line, &l); err != nil {
+		return nil, true, errors.New("is one of the stream audit, but not as Postern writes it")
+	}
+	e, err = l.ending()
+	return e, true, err
+}
+
+// mayBeAudit says whether a line that is no JSON may be what is left of one of the stream audit. The message of a line stands before all that
+// comes from outside.
+func mayBeAudit(line []byte) bool {
+	if bytes.Contains(line, []byte(`"stream":"audit"`)) {
+		return true
+	}
+	other := regexp.MustCompile(`^\{"time":"[^"]*","level":"[^"]*","msg":"([^"\\]*)"`).FindSubmatch(line)
+	return bytes.HasPrefix(line, []byte("{")) && (other == nil || string(other[1]) == "changed")
+}
+
+// ending is what the line says, or nil if it ends nothing.
+func (l *auditLine) ending() (*logEnding, error) {
+	noun, _, _ := strings.Cut(l.Action, ".")
+	switch l.Action {
+	case "key.revoke", "key.disable", "key.enable", "key.rotate", "key.end_old", "tenant.suspend", "tenant.resume":
+	case "key.create", "key.update", "key.upgrade", "keys.import", "key.import", "tenant.create", "tenant.update":
+		return nil, nil
+	default:
+		if noun == "key" || noun == "keys" || noun == "tenant" {
+			return nil, fmt.Errorf("has the action %q, which this Postern does not know", l.Action)
+		}
+		if l.Action == "" {
+			return nil, errors.New("is one of the stream audit, but has no action")
+		}
+		return nil, nil
+	}
+	e := &logEnding{action: l.Action, key: l.KeyID, tenant: l.Tenant}
+	if noun == "key" && l.KeyID == "" || noun == "tenant" && l.Tenant == "" || l.Time == nil {
+		return nil, fmt.Errorf("is one of the stream audit, but does not say when, or to what, %s was done", l.Action)
+	}
+	e.at = *l.Time
+	return e, l.secrets(e)
+}
+
+// secrets reads which secrets were ended: names, and NAME=TIME of those that end later.
+func (l *auditLine) secrets(e *logEnding) error {
+	var ends []string
+	for _, list := range []struct {
+		raw json.RawMessage
+		to  *[]string
+	}{{l.Ended, &e.ended}, {l.Ends, &ends}} {
+		if len(list.raw) > 0 && json.Unmarshal(list.raw, list.to) != nil {
+			return errors.New("is one of the stream audit, but does not list the secrets that ended")
+		}
+	}
+	e.ends = make(map[string]time.Time, len(ends))
+	for _, text := range ends {
+		name, at, _ := strings.Cut(text, "=")
+		t, err := time.Parse(time.RFC3339Nano, at)
+		if err != nil {
+			return errors.New("is one of the stream audit, but does not say when a secret ends")
+		}
+		e.ends[name] = t
+	}
+	return nil
+}
+
+// gather is what a log says in the end: id of a key → what was ended of it; id of a tenant → whether it is suspended. What was said last counts, but
+// nothing follows a revocation, or the end of a secret.
+func (l *AuditLog) gather() (keys map[string]*ending, tenants map[string]bool) {
+	keys, tenants = make(map[string]*ending), make(map[string]bool)
+	sorted := slices.SortedStableFunc(slices.Values(l.endings), func(a, b logEnding) int { return a.at.Compare(b.at) })
+	for _, l := range sorted {
+		if strings.HasPrefix(l.action, "tenant.") {
+			tenants[l.tenant] = l.action == "tenant.suspend"
+			continue
+		}
+		e := keys[l.key]
+		if e == nil {
+			e = &ending{ends: make(map[string]int64)}
+			keys[l.key] = e
+		}
+		switch l.action {
+		case "key.revoke":
+			e.revoked = true
+		case "key.disable":
+			e.disabled = true
+		case "key.enable":
+			e.disabled = false
+		}
+		for name, at := range l.ends {
+			if end := toMillis(at); sooner(end, e.ends[name]) {
+				e.ends[name] = end
+			}
+		}
+		for _, name := range l.ended {
+			if end := -toMillis(l.at); sooner(end, e.ends[name]) {
+				e.ends[name] = end
+			}
+		}
+	}
+	return keys, tenants
+}
