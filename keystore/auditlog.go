@@ -145,18 +145,17 @@ func (l *auditLine) ending() (*logEnding, error) {
 	return e, l.secrets(e)
 }
 
-// secrets reads which secrets were ended: names, and NAME=TIME of those that end later.
+// secrets reads which secrets were ended: names, and NAME=TIME of those that end later. The log has a list as one text; one that is a list is taken, too.
 func (l *auditLine) secrets(e *logEnding) error {
-	var ends []string
-	for _, list := range []struct {
-		raw json.RawMessage
-		to  *[]string
-	}{{l.Ended, &e.ended}, {l.Ends, &ends}} {
-		if len(list.raw) > 0 && json.Unmarshal(list.raw, list.to) != nil {
-			return errors.New("is one of the stream audit, but does not list the secrets that ended")
-		}
+	ended, err := listed(l.Ended)
+	if err != nil {
+		return err
 	}
-	e.ends = make(map[string]time.Time, len(ends))
+	ends, err := listed(l.Ends)
+	if err != nil {
+		return err
+	}
+	e.ended, e.ends = ended, make(map[string]time.Time, len(ends))
 	for _, text := range ends {
 		name, at, _ := strings.Cut(text, "=")
 		t, err := time.Parse(time.RFC3339Nano, at)
@@ -166,6 +165,23 @@ func (l *auditLine) secrets(e *logEnding) error {
 		e.ends[name] = t
 	}
 	return nil
+}
+
+// listed are the names of secrets in a member of a line, or what stands beside a name.
+func listed(raw json.RawMessage) (names []string, err error) {
+	var text string
+	if len(raw) == 0 || json.Unmarshal(raw, &names) == nil {
+		return names, nil
+	}
+	form := regexp.MustCompile(`^(#[0-9]{1,5}|[0-9A-Za-z]{12})(=[0-9TZ:.+-]+)?$`)
+	err = json.Unmarshal(raw, &text)
+	for name := range strings.SplitSeq(text, ", ") {
+		if err != nil || !form.MatchString(name) { // it may have been cut
+			return nil, errors.New("is one of the stream audit, but does not list the secrets that ended")
+		}
+		names = append(names, name)
+	}
+	return names, nil
 }
 
 // gather is what a log says in the end: id of a key → what was ended of it; id of a tenant → whether it is suspended. What was said last counts, but

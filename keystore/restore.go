@@ -1,7 +1,6 @@
 package keystore
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -207,7 +206,7 @@ func (x *restorer) end(r *record, e *ending) (changed bool) {
 	}
 	for i := range r.secrets {
 		s := &r.secrets[i]
-		if end := e.ends[nameOf(s)]; sooner(end, s.ends) {
+		if end := e.ends[s.name()]; sooner(end, s.ends) {
 			s.ends, changed = end, true
 			x.done.Ended++
 		}
@@ -219,9 +218,6 @@ func (x *restorer) end(r *record, e *ending) (changed bool) {
 func sooner(end, present int64) bool {
 	return end != 0 && present >= 0 && (present == 0 || end < present)
 }
-
-// nameOf is what records of audit call s.
-func nameOf(s *secret) string { return cmp.Or(s.lookupID(), fmt.Sprintf("#%d", s.number)) }
 
 // compareKeys ends in the backup the keys that are ended in the replaced database.
 func (x *restorer) compareKeys(ctx context.Context) error {
@@ -269,12 +265,12 @@ func (x *restorer) since(r, was *record) *ending {
 	if later {
 		e.disabled, e.expires = was.state == codeDisabled, was.expires
 		for i := range r.secrets {
-			e.ends[nameOf(&r.secrets[i])] = -toMillis(x.now) // it was forgotten, unless it is found below
+			e.ends[r.secrets[i].name()] = -toMillis(x.now) // it was forgotten, unless it is found below
 		}
 	}
 	for i := range was.secrets {
 		s := &was.secrets[i]
-		e.ends[nameOf(s)] = s.ends
+		e.ends[s.name()] = s.ends
 	}
 	return e
 }
