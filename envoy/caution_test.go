@@ -51,7 +51,7 @@ func warningsOf() map[string]wrong {
 		"Envoy's own header":   {swap("permissions)|x-envoy-auth-failure-mode-allowed\" } } }", "permissions)\" } } }"), []string{"failure_header_not_stripped " + atEarly + " x-envoy-auth-failure-mode-allowed not removed before the check"}},
 		"a route goes around":  {route(`match: { prefix: "/" }, route: { cluster: upstream }, ` + off), []string{unchecked(atRoute, "")}},
 		"a host goes around":   {host(off), []string{"not_asked " + atFilter + ` no listener asks this Postern, which listens on unix:///run/postern/authz.sock; ext_authz asks cluster "postern" at unix:///run/postern/authz.sock`, unchecked(atRoute, "")}},
-		"two routes go around": {route(`match: { prefix: "/a" }, route: { cluster: upstream }, ` + off + " }\n" + `              - { match: { path: /b }, route: { cluster: upstream }, ` + off), []string{unchecked(atRoute, ", as do 1 more of this virtual host")}},
+		"two routes go around": {route(`match: { prefix: "/a" }, route: { cluster: upstream }, ` + off + " }\n" + `              - { match: { path: /b }, route: { cluster: upstream }, ` + off), []string{unchecked(atRoute, ", like 1 more of this virtual host")}},
 		"a weight goes around": {
 			route(`match: { prefix: "/" }, route: { weighted_clusters: { clusters: [ { name: a, weight: 1 }, { name: upstream, weight: 1, ` + off + ` } ] } }`),
 			[]string{unchecked(atRoute+".route.weighted_clusters.clusters[1]", "")},

@@ -76,7 +76,7 @@ func (r *routing) host(l levels, host spot, in string) (checked bool) {
 	if len(open) > 0 {
 		more := ""
 		if n := len(open) - 1; n > 0 {
-			more = fmt.Sprintf(", as do %d more of this virtual host", n)
+			more = fmt.Sprintf(", like %d more of this virtual host", n)
 		}
 		r.report("unchecked_route", open[0].at, open[0].in, "the route goes to %s without a check, and leaves %s on the request%s",
 			open[0].to, strings.Join(open[0].left, ", "), more)
