@@ -114,6 +114,7 @@ func (a *Authorizer) prove(ctx context.Context, found presented, now time.Time, 
 	if found.key.kind == 0 {
 		return ReasonTokenRefused // until tokens are built
 	}
+	d.claimed = found.key.text
 	match, err := a.keys.Lookup(ctx, found.key.text, a.prepared, now)
 	if err != nil {
 		reason := reasonOf(err)

@@ -13,6 +13,8 @@ type Decision struct {
 	match  keystore.Match
 	cause  error // of a fault of ours
 
+	claimed string // the text of a key, proven or not: never shown
+
 	// What this request adds to the prepared pieces.
 	endUser  string   // verified; "" when the request is the tenant's own
 	identity string   // of owner and end user in one, where the profile sends it
@@ -59,6 +61,17 @@ func (d *Decision) KeyID() string {
 		return ""
 	}
 	return d.key.id
+}
+
+// LookupID returns the lookup id that a key claims which was not proven good: that of the secret, if the reason says that there
+// is one. It is "" for text that is not a key of ours, and for keys that are named by [Decision.KeyID]. It comes from the text,
+// so that finding it takes as long for one that was revoked as for one that never was (R-RESP-7).
+func (d *Decision) LookupID() string {
+	if d.key != nil || d.claimed == "" {
+		return ""
+	}
+	c, _ := keystore.Parse(d.claimed)
+	return c.ID
 }
 
 // EndUser returns the verified end user that the request acts for, or "".

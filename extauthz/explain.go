@@ -39,8 +39,8 @@ type Outcome struct {
 	Outcome string
 }
 
-// Explain decides on the CheckRequest in message as a Check would, and says how it came to that. It changes nothing and
-// counts nothing. What only the connection knows is not asked for: the shared secret, and how much is under way.
+// Explain decides on the CheckRequest in message as a Check would, and says how it came to that. It counts nothing and
+// changes nothing, but for a slow secret, which its first proof replaces. What only the connection knows is not asked for: the shared secret, and how much is under way.
 //
 // The headers are read from the bytes of the reply, so that they cannot be others.
 func (a *Authorizer) Explain(ctx context.Context, message []byte, now time.Time) Explanation {
@@ -74,14 +74,10 @@ type explainer struct {
 // identify says whose key it is, also where its state is why it is refused: here time gives nothing away.
 func (x *explainer) identify(ctx context.Context, now time.Time) {
 	x.Tenant, x.Environment, x.KeyID = x.d.Tenant(), x.d.Environment(), x.d.KeyID()
-	if x.d.key != nil || x.d.policy == nil || x.d.policy.open(x.r) != ReasonUndecided {
+	if x.d.key != nil || x.d.claimed == "" || x.d.reason == ReasonKeyUnknown {
 		return
 	}
-	found, refused := x.d.policy.findCredential(x.profile.places, &x.lines().credentials)
-	if refused != ReasonUndecided || found.key.kind == 0 {
-		return
-	}
-	k, _ := x.keys.Verify(ctx, found.key.text, now) // the zero Key where nothing is proven
+	k, _ := x.keys.Verify(ctx, x.d.claimed, now) // the zero Key where nothing is proven
 	x.Tenant, x.Environment, x.KeyID = k.Tenant, k.Environment, k.ID
 }
 

@@ -119,7 +119,7 @@ func TestAnExplanationTellsTheStory(t *testing.T) {
 			"\nAuthorize: not reached\nLimit: not reached\nReply: denied: 400, class end_user_invalid\n"},
 		{"a permission that is missing", get("/write", credential), strings.Replace(before, "default_policy", "write", 1) + proven +
 			"Delegate: passed: for the tenant itself\nAuthorize: refused: permission_missing: " + extauthz.ReasonPermissionMissing.Meaning() +
-			" (it lacks note:create); " + extauthz.ReasonPermissionMissing.Remedy() + "\nLimit: not reached\nReply: denied: 403, class forbidden\n"},
+			" (it lacks note:create); " + strings.Replace(extauthz.ReasonPermissionMissing.Remedy(), "KEY_ID", id, 1) + "\nLimit: not reached\nReply: denied: 403, class forbidden\n"},
 		{"another address", get("/office", credential), strings.Replace(before, "default_policy", "office", 1) + proven +
 			"Delegate: passed: for the tenant itself\nAuthorize: refused: address_refused: " + extauthz.ReasonAddressRefused.Meaning() +
 			" (192.0.2.7 is not in those of the policy); " + extauthz.ReasonAddressRefused.Remedy() + "\nLimit: not reached\nReply: denied: 403, class forbidden\n"},

@@ -48,6 +48,41 @@ func TestWhatIsLoggedOfADecision(t *testing.T) {
 	}
 }
 
+// A refused key is named by the lookup id in its text, known or not: the same work for all that are well-formed (R-RESP-7).
+func TestARefusedKeyIsNamedInTheLog(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, options(t))
+	id, revoked := g.create(keystore.KeySpec{})
+	if err := second(g.keys.Revoke(t.Context(), id, noon())); err != nil {
+		t.Fatal(err)
+	}
+	unknown := newGate(t, options(t)).key(keystore.KeySpec{}) // made elsewhere
+	elsewhere, err := keystore.Parse(unknown)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct{ key, reason, lookupID string }{
+		"revoked":              {revoked, "key_revoked", id},
+		"never made":           {unknown, "key_unknown", elsewhere.ID},
+		"mistyped":             {flip(revoked), "key_unknown", ""},
+		"of another system":    {"mk-0123456789", "key_unknown", ""},
+		"no credential at all": {"", "credential_missing", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, g, nil)
+			s.check(t.Context(), t, extauthz.Sample(t, extauthz.ShapeList, test.key))
+			line := s.lines(t)[0]
+			got, _ := line["lookup_id"].(string)
+			if line["reason"] != test.reason || got != test.lookupID || line["key_id"] != nil {
+				t.Errorf("%v, want %s with the lookup id %q", line, test.reason, test.lookupID)
+			}
+			if len(test.key) > 20 && strings.Contains(s.log.String(), test.key[20:]) {
+				t.Errorf("the log holds the secret: %s", s.log)
+			}
+		})
+	}
+}
+
 func TestWhichDecisionsAreLogged(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, options(t))

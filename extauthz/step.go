@@ -214,7 +214,7 @@ func (r Reason) Remedy() string {
 	case ReasonKeyDisabled:
 		return "postern keys enable KEY_ID"
 	case ReasonKeyExpired:
-		return "`postern keys get KEY_ID` shows which of the two; make another with `postern keys create`"
+		return "`postern keys get KEY_ID` shows which of the two; `postern keys update KEY_ID --expires-in 720h` gives it more time, `postern keys rotate KEY_ID` a new secret"
 	case ReasonKeyRevoked:
 		return "make another with `postern keys create`"
 	case ReasonKeyPrefixMismatch:
@@ -226,7 +226,7 @@ func (r Reason) Remedy() string {
 	case ReasonEndUserInvalid:
 		return "have the client send 1 to 150 printable ASCII characters, without `,` and `!` and spaces at the ends, not `*`, once"
 	case ReasonEndUserRefused:
-		return "leave the header out, or use a key made with --on-behalf-of any"
+		return "leave the header out, or let the key: postern keys update KEY_ID --on-behalf-of any"
 	case ReasonEndUserForbidden:
 		return "leave the header out, or write end_user: optional in the policy"
 	case ReasonEndUserRequired:
@@ -236,7 +236,7 @@ func (r Reason) Remedy() string {
 	case ReasonAddressRefused:
 		return "add the address to the list that lacks it; behind another proxy, authz.trusted_hops says whose address counts"
 	case ReasonPermissionMissing:
-		return "use a key that has it"
+		return "use a key that has it, or give it to this one: `postern keys update KEY_ID --permission …`, which takes all that it shall have"
 	case ReasonUpgradeRefused:
 		return "list it under upgrades in the policy"
 	case ReasonDeadline:
@@ -244,7 +244,7 @@ func (r Reason) Remedy() string {
 	case ReasonOverloaded:
 		return "look at the disk and the load of this machine, or add another Postern"
 	case ReasonStore:
-		return "the log has the cause; if the file is damaged, put a copy of it back"
+		return "the log has the cause; `postern store check` says whether the file is damaged"
 	case ReasonReply:
 		return "shorten what the key's record puts into headers, such as its permissions"
 	case ReasonUndecided, ReasonPanic, reasonCount:

@@ -12,14 +12,15 @@ import (
 	"github.com/postern-auth/postern/internal/store"
 )
 
-// Key returns a key with its secrets and what is known of their use. Error: [ErrNotFound].
+// Key returns a key with its secrets and what is known of their use. The lookup id of one of its secrets, which the log has of
+// a refused one, stands for its id here, and nowhere else. Error: [ErrNotFound].
 func (s *Store) Key(ctx context.Context, id string, now time.Time) (Key, error) {
 	if err := ctx.Err(); err != nil {
 		return Key{}, err
 	}
 	var k Key
 	err := s.db.View(func(tx *store.Tx) error {
-		r, err := s.findKey(tx, id)
+		r, err := s.findByAnyID(tx, id)
 		if err != nil {
 			return err
 		}
@@ -34,6 +35,15 @@ func (s *Store) Key(ctx context.Context, id string, now time.Time) (Key, error) 
 
 // findKey returns the key of that id, as if there were none in an import under way.
 func (s *Store) findKey(tx *store.Tx, id string) (record, error) {
+	r, err := s.findByAnyID(tx, id)
+	if err == nil && r.ID != id {
+		return record{}, ErrNotFound
+	}
+	return r, err
+}
+
+// findByAnyID is findKey for lookup ids too.
+func (s *Store) findByAnyID(tx *store.Tx, id string) (record, error) {
 	if id == "" {
 		return record{}, ErrNotFound
 	}
@@ -43,7 +53,7 @@ func (s *Store) findKey(tx *store.Tx, id string) (record, error) {
 		return record{}, ErrNotFound
 	case err != nil:
 		return record{}, err
-	case row.Record.ID != id || s.isStaged(tx, row.Record.batch): // a lookup id is not the key's id
+	case s.isStaged(tx, row.Record.batch):
 		return record{}, ErrNotFound
 	}
 	return row.Record, nil

@@ -84,3 +84,21 @@ func TestVerifySaysWhoseARefusedKeyIs(t *testing.T) {
 		t.Errorf("%+v, %v: want that nothing is counted", k, err)
 	}
 }
+
+// The log names a refused secret by its lookup id: whoever reads it finds the key. What changes a key wants the key's own id.
+func TestAKeyIsShownByALookupIDToo(t *testing.T) {
+	s := open(t, options(database(t)))
+	k, _ := create(t, s)
+	_, printed := rotate(t, s, k.ID, time.Hour, noon)
+	id := lookupID(t, printed)
+	if id == k.ID {
+		t.Fatal("the new secret has the id of the key")
+	}
+	got, err := s.Key(t.Context(), id, noon)
+	if err != nil || got.ID != k.ID || len(got.Secrets) != 2 {
+		t.Errorf("Key(%s) = %+v, %v, want key %s", id, got, err, k.ID)
+	}
+	if _, err := s.Revoke(t.Context(), id, noon); !errors.Is(err, keystore.ErrNotFound) {
+		t.Errorf("Revoke(%s) = %v, want %v", id, err, keystore.ErrNotFound)
+	}
+}
