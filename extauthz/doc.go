@@ -20,6 +20,9 @@
 // [Authorizer.Authorize] is steps 1 to 7, in authorizer.go, under these names: each returns the [Reason] of its refusal,
 // the first of which is the answer, and a request is allowed in one place, where they have all been passed.
 //
+// [Authorizer.Explain] tells that life for people, after the fact: the steps follow from the reason, each of which belongs to
+// one [Step], and the headers from the bytes of the reply.
+//
 // # Laws
 //
 //   - Denied until proven: the zero Decision denies, the zero Reason is a fault of ours, and so is an unknown one.
