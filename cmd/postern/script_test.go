@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -35,6 +36,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(leaks{m}, map[string]func(){
 		"postern":  main,
 		"hardened": hardened,
+		"handover": handover,
 		"damage":   damage,
 	})
 }
@@ -298,4 +300,47 @@ func damage() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// handover NAME=ADDRESS… COMMAND… becomes the command and hands over to it sockets that listen there, as systemd does.
+func handover() {
+	args, names := os.Args[1:], []string{}
+	fail := func(err error) {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(3)
+		}
+	}
+	umask := syscall.Umask(0o117)
+	for strings.Contains(args[0], "=") {
+		name, address, _ := strings.Cut(args[0], "=")
+		args = args[1:]
+		network := "tcp"
+		if path, ok := strings.CutPrefix(address, "unix:"); ok {
+			network, address = "unix", path
+		}
+		if mode, open := strings.CutPrefix(name, "open-"); open { // as SocketMode= is by default
+			name = mode
+			syscall.Umask(0)
+		}
+		l, err := net.Listen(network, address)
+		fail(err)
+		f, err := l.(interface{ File() (*os.File, error) }).File()
+		fail(err)
+		fail(unix.Dup3(int(f.Fd()), 100+len(names), 0))
+		names = append(names, name)
+	}
+	syscall.Umask(umask)
+	for i := range names {
+		fail(unix.Dup3(100+i, 3+i, 0))
+		fail(unix.Close(100 + i))
+	}
+	for name, value := range map[string]string{"LISTEN_PID": strconv.Itoa(os.Getpid()), "LISTEN_FDS": strconv.Itoa(len(names)), "LISTEN_FDNAMES": strings.Join(names, ":")} {
+		if _, given := os.LookupEnv(name); !given {
+			fail(os.Setenv(name, value))
+		}
+	}
+	path, err := exec.LookPath(args[0])
+	fail(err)
+	fail(syscall.Exec(path, args, os.Environ()))
 }

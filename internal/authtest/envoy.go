@@ -6,9 +6,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -123,6 +126,21 @@ func (e *Envoy) ConfigDump(tb testing.TB) []byte {
 		tb.Fatal(err)
 	}
 	return []byte(body)
+}
+
+// Stat is the value of one of Envoy's counters or gauges.
+func (e *Envoy) Stat(tb testing.TB, name string) int {
+	tb.Helper()
+	body, err := e.get("/stats?filter=" + url.QueryEscape("^"+regexp.QuoteMeta(name)+"$"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	_, value, found := strings.Cut(strings.TrimSpace(body), ": ")
+	n, err := strconv.Atoi(value)
+	if !found || err != nil {
+		tb.Fatalf("Envoy has no counter %q, but %q", name, body)
+	}
+	return n
 }
 
 // Stop ends Envoy. It may be called more than once.

@@ -56,14 +56,38 @@ func build(root string) (dir string, err error) {
 type Postern struct {
 	process
 	binary, config string
+	env            []string
+	sockets        []Socket
+}
+
+// Socket is a listening socket that a test holds for one Postern after another, as a service manager does.
+type Socket struct {
+	Name string // authz, admin or health
+	File *os.File
 }
 
 // StartPostern serves the configuration in that file, and returns when it is ready. env is added to its environment,
 // each as NAME=value. When the test ends it gets a SIGTERM and must exit with 0, unless the test stopped it before.
 func StartPostern(tb testing.TB, config string, env ...string) *Postern {
 	tb.Helper()
-	p := &Postern{binary: Binary(tb), config: config}
-	p.start(tb, p.binary, []string{"serve", "--config", config}, env)
+	return StartPosternOn(tb, config, nil, env...)
+}
+
+// StartPosternOn is StartPostern with sockets that are handed over as systemd does.
+func StartPosternOn(tb testing.TB, config string, sockets []Socket, env ...string) *Postern {
+	tb.Helper()
+	p := &Postern{binary: Binary(tb), config: config, env: env, sockets: sockets}
+	path, args := p.binary, []string{"serve", "--config", config}
+	if len(sockets) > 0 {
+		var names []string
+		for _, s := range sockets {
+			names = append(names, s.Name)
+			p.files = append(p.files, s.File)
+		}
+		env = append(env, fmt.Sprintf("LISTEN_FDS=%d", len(sockets)), "LISTEN_FDNAMES="+strings.Join(names, ":"))
+		path, args = "/bin/sh", append([]string{"-c", `LISTEN_PID=$$ exec "$0" "$@"`, p.binary}, args...)
+	}
+	p.start(tb, path, args, env)
 	ready := false
 	tb.Cleanup(func() {
 		if err := p.stop(syscall.SIGTERM); ready && err != nil && !errors.Is(err, errKilled) {
@@ -73,6 +97,32 @@ func StartPostern(tb testing.TB, config string, env ...string) *Postern {
 	p.await(tb, "being ready", func() bool { return strings.Contains(p.Log(), `"msg":"ready"`) })
 	ready = true
 	return p
+}
+
+// Stop ends it with SIGTERM. It must exit with 0.
+func (p *Postern) Stop(tb testing.TB) {
+	tb.Helper()
+	if err := p.stop(syscall.SIGTERM); err != nil {
+		tb.Fatalf("postern serve, after SIGTERM: %v\n%s", err, p.Log())
+	}
+}
+
+// Restart stops it, and starts a successor with the same configuration on the same sockets.
+func (p *Postern) Restart(tb testing.TB) *Postern {
+	tb.Helper()
+	p.Stop(tb)
+	return StartPosternOn(tb, p.config, p.sockets, p.env...)
+}
+
+// Reload asks it with a SIGHUP to read its configuration again, and waits until it has.
+func (p *Postern) Reload(tb testing.TB) {
+	tb.Helper()
+	const done = `"msg":"configuration reloaded"`
+	before := strings.Count(p.Log(), done)
+	if err := p.command.Process.Signal(syscall.SIGHUP); err != nil {
+		tb.Fatal(err)
+	}
+	p.await(tb, "a reload", func() bool { return strings.Count(p.Log(), done) > before })
 }
 
 var errKilled = errors.New("killed by the test")

@@ -17,6 +17,7 @@ const patience = 20 * time.Second
 // process is a child that a test started, and that ends with the test at the latest.
 type process struct {
 	command        *exec.Cmd
+	files          []*os.File // that it inherits
 	stdout, stderr output
 	ended          chan struct{} // closed when it has ended; then err is set
 	err            error
@@ -27,6 +28,7 @@ func (p *process) start(tb testing.TB, path string, args, env []string) {
 	p.command = exec.Command(path, args...)
 	p.command.Env = append(environment(), env...)
 	p.command.Stdout, p.command.Stderr = &p.stdout, &p.stderr
+	p.command.ExtraFiles = p.files
 	p.command.SysProcAttr = dieWithParent()
 	p.ended = make(chan struct{})
 	if err := p.command.Start(); err != nil {
