@@ -100,8 +100,7 @@ func (r *reloading) cannotWatch(ctx context.Context, err error) {
 // look reloads if anything is not as the last reading found it.
 func (r *reloading) look(ctx context.Context) {
 	before := r.source.digest
-	s, err := r.source.readGate()
-	if r.source.digest != before {
+	if s, err := r.source.read(); r.source.digest != before {
 		r.try(ctx, s, err)
 	}
 }
@@ -109,7 +108,7 @@ func (r *reloading) look(ctx context.Context) {
 // ask reloads whatever has changed, and says how that went even if it went so before.
 func (r *reloading) ask(ctx context.Context) {
 	r.failure = ""
-	s, err := r.source.readGate()
+	s, err := r.source.read()
 	r.try(ctx, s, err)
 }
 
@@ -117,6 +116,7 @@ func (r *reloading) ask(ctx context.Context) {
 func (r *reloading) try(ctx context.Context, s settings, err error) {
 	r.notify.reloading()
 	before := r.now.Load()
+	s, err = forGate(s, err)
 	if err = r.replace(s, err); err != nil { //nolint:contextcheck // what it writes is not bounded by the process
 		r.failed(ctx, err)
 		return

@@ -24,8 +24,10 @@ type source struct {
 func newSource(path string) *source { return &source{path: path, harden: harden} }
 
 // readGate is read for what builds the gate: the file must make sense to its builder too.
-func (r *source) readGate() (settings, error) {
-	s, err := r.read()
+func (r *source) readGate() (settings, error) { return forGate(r.read()) }
+
+// forGate adds to what was read what the builder of the gate makes of it.
+func forGate(s settings, err error) (settings, error) {
 	if s.Config == nil {
 		return s, err
 	}
