@@ -305,6 +305,26 @@ func TestWhatAPolicyDoesNotReadIsNotJudged(t *testing.T) { // R-CRED-1, R-SPOOF-
 	}
 }
 
+// R-CRED-4: one byte that none has makes a credential malformed, wherever it stands.
+func TestBytesOfACredential(t *testing.T) {
+	t.Parallel()
+	const taken = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~+/=-"
+	for length := 1; length < 30; length++ {
+		for at := range length {
+			for c := range 256 {
+				text := []byte(strings.Repeat(taken, 2)[at:][:length])
+				text[at] = byte(c)
+				if got, want := extauthz.IsCredential(string(text)), strings.IndexByte(taken, byte(c)) >= 0; got != want {
+					t.Fatalf("%q is a credential: %v, want %v", text, got, want)
+				}
+			}
+		}
+	}
+	if extauthz.IsCredential("") {
+		t.Error("nothing is a credential")
+	}
+}
+
 // FuzzCredential proves that nothing but a credential as it was printed is let in: whatever becomes of the header, it is
 // allowed only if it still says scheme, spaces, key.
 func FuzzCredential(f *testing.F) {

@@ -15,6 +15,9 @@ func (m PathCheck) Canonical(method, target string) (path string, ok bool) {
 // CanonicalHost is step 2's reading of a host.
 func CanonicalHost(host string) string { return canonicalHost(host) }
 
+// IsCredential is step 3's look at the bytes of a credential.
+func IsCredential(text string) bool { return isCredential(text) }
+
 // Escape writes a decoded path with every escape that it may have.
 func Escape(decoded string) string { return escape(decoded) }
 

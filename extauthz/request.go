@@ -225,7 +225,7 @@ func (s *scanner) usualHeaders(message string, number, valueNumber byte) string 
 		for i := middle - 8; i > 4; i -= 8 {
 			letters |= word(message[i:])
 		}
-		if letters&notASCII != 0 {
+		if letters&highBits != 0 {
 			break
 		}
 		headers = append(headers, Header{message[4:middle], message[middle+2 : end]})
@@ -425,8 +425,8 @@ func text(s string) (string, error) {
 	return s, nil
 }
 
-// notASCII are the bits of eight bytes that no ASCII character has.
-const notASCII = 0x8080808080808080
+// highBits are the bits of eight bytes that no ASCII character has.
+const highBits = 0x8080808080808080
 
 func ascii(s string) bool {
 	n := len(s)
@@ -441,7 +441,7 @@ func ascii(s string) bool {
 	for ; len(s) > 8; s = s[8:] {
 		or |= word(s)
 	}
-	return or&notASCII == 0
+	return or&highBits == 0
 }
 
 // word and half are the first eight and four bytes of s.
