@@ -65,11 +65,13 @@ func (c Credential) start() string { return c.Prefix + c.ID[:3] }
 
 // checksum is the CRC-32 (IEEE) of b as a base62 number, most significant digit first.
 func checksum(b []byte) [checksumLength]byte {
+	const half = 62 * 62 * 62 // the two halves need not wait for each other
 	crc := crc32.ChecksumIEEE(b)
+	high, low := crc/half, crc%half
 	var digits [checksumLength]byte
-	for i := checksumLength - 1; i >= 0; i-- {
-		digits[i] = base62[crc%62]
-		crc /= 62
+	for i := checksumLength/2 - 1; i >= 0; i-- {
+		digits[i], digits[checksumLength/2+i] = base62[high%62], base62[low%62]
+		high, low = high/62, low/62
 	}
 	return digits
 }
