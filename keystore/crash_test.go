@@ -39,6 +39,7 @@ func crashChild(dir string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	s.StageAfter(1000)
 	ctx := context.Background()
 	var mu sync.Mutex
 	say := func(words ...any) {

@@ -203,6 +203,9 @@ func (s *Store) ChangeAtLength(id string) error {
 	})
 }
 
+// StageAfter has imports stage lines when there are so many.
+func (s *Store) StageAfter(n int) { s.window = n }
+
 // Uses counts the keys of whose use the file knows.
 func (s *Store) Uses() (n int, err error) {
 	for _, err := range s.uses.Walk(s.db, nil) {

@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -65,7 +66,7 @@ const lotLength = 5000
 // Import adds keys by the hashes of their printed form: all of them, or none when a line is refused, an error comes
 // from lines, or ctx ends. What is there already is skipped, never overwritten.
 //
-// Lines are staged in the file as they come, and become valid together when the last has come. One import runs at a time;
+// Lines are staged in the file as they come, many in the order of their ids, and become valid together when the last has come. One import runs at a time;
 // another waits. A result with Refused comes without an error: all bad lines are counted in it, and Added is 0. An
 // [*InvalidError] from lines, beside a key that holds only its Line, refuses that line like one that is found bad here.
 func (s *Store) Import(ctx context.Context, o ImportOptions, lines iter.Seq2[ImportedKey, error], now time.Time) (ImportResult, error) {
@@ -115,6 +116,7 @@ type candidate struct {
 	record
 	owner    *owner
 	lastUsed time.Time
+	drawn    bool // the id is one that nobody has asked for
 }
 
 // run stages all lines and publishes them, unless one is refused.
@@ -122,9 +124,18 @@ func (im *importer) run(ctx context.Context, lines iter.Seq2[ImportedKey, error]
 	if err := im.begin(ctx); err != nil {
 		return err
 	}
-	var lot []candidate
+	if err := im.read(ctx, lines); err != nil || len(im.result.Refused) > 0 {
+		return err
+	}
+	return im.publish(ctx)
+}
+
+// read stages all lines, unless one is refused.
+func (im *importer) read(ctx context.Context, lines iter.Seq2[ImportedKey, error]) (err error) {
+	stager := im.newStager(ctx)
+	defer func() { err = cmp.Or(stager.end(), err) }() // an error of staging ends the reading, with another one
 	for line, err := range lines {
-		if err := ctx.Err(); err != nil {
+		if err := stager.ctx.Err(); err != nil {
 			return err
 		}
 		var c candidate
@@ -135,26 +146,17 @@ func (im *importer) run(ctx context.Context, lines iter.Seq2[ImportedKey, error]
 			im.refuse(line.Line, invalid)
 			continue
 		}
+		if err == nil && len(im.result.Refused) == 0 { // otherwise only to find what else is bad
+			err = stager.add(&c)
+		}
 		if err != nil {
 			return err
-		}
-		if len(im.result.Refused) > 0 {
-			continue // only to find what else is bad
-		}
-		if lot = append(lot, c); len(lot) == lotLength {
-			if err := im.stage(ctx, lot); err != nil {
-				return err
-			}
-			lot = lot[:0]
 		}
 	}
 	if len(im.result.Refused) > 0 {
 		return nil
 	}
-	if err := im.stage(ctx, lot); err != nil {
-		return err
-	}
-	return im.publish(ctx)
+	return stager.hand()
 }
 
 // publish makes all that was staged valid, in one small change, and records that.
@@ -192,7 +194,7 @@ func (im *importer) begin(ctx context.Context) error {
 	})
 }
 
-// candidate turns a line into what is staged, without its number and, if none is given, its id. Error: *InvalidError.
+// candidate turns a line into what is staged, without its number. Error: *InvalidError.
 func (im *importer) candidate(line *ImportedKey) (candidate, error) {
 	if line.Environment == "" {
 		line.Environment = im.s.environmentOf(line.KeyPrefix)
@@ -328,17 +330,15 @@ func (im *importer) insert(tx *store.Tx, c *candidate) (ok bool, err error) {
 		return false, err
 	}
 	for range mintAttempts {
-		if c.ID == "" {
-			if r.ID, err = randomBase62(im.s.random, idLength); err != nil {
-				return false, err
-			}
-		}
 		err = im.s.keys.Insert(tx, number(r.number), r)
-		if !errors.Is(err, store.ErrExists) || c.ID != "" {
+		if !errors.Is(err, store.ErrExists) || !c.drawn {
 			break
 		}
+		if r.ID, err = randomBase62(im.s.random, idLength); err != nil {
+			return false, err
+		}
 	}
-	if errors.Is(err, store.ErrExists) && c.ID != "" {
+	if errors.Is(err, store.ErrExists) && !c.drawn {
 		return false, nil
 	}
 	if err != nil || c.lastUsed.IsZero() {

@@ -106,7 +106,7 @@ func (f *Filter) matches(k *Key, now time.Time) bool {
 	return (f.Environment == "" || f.Environment == k.Environment) && (state == "" || state == k.State)
 }
 
-// Keys lists keys in the order in which they were made, or imported. It reads some at a time, so a key that changes
+// Keys lists keys in the order in which they were made; those of one import in any. It reads some at a time, so a key that changes
 // meanwhile is shown as it was at some moment since. An error ends the list: [ErrNotFound] for an unknown tenant.
 func (s *Store) Keys(ctx context.Context, f Filter, now time.Time) iter.Seq2[Key, error] {
 	return listKeys(ctx, s, f.Tenant, func(tx *store.Tx, r *record) (Key, bool, error) {

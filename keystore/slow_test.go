@@ -254,6 +254,7 @@ func TestTheFifthOfAStartIsRefused(t *testing.T) {
 
 func TestSlowSecretsThatAreStagedAreNotThere(t *testing.T) {
 	s := open(t, options(database(t)))
+	s.StageAfter(5000)
 	result, err := s.Import(t.Context(), keystore.ImportOptions{}, func(yield func(keystore.ImportedKey, error) bool) {
 		if !yield(slowLine(1, keystore.HashBcrypt, "mk-abc", bcrypted(t, "mk-abc-1")), nil) {
 			return
@@ -263,6 +264,7 @@ func TestSlowSecretsThatAreStagedAreNotThere(t *testing.T) {
 				return
 			}
 		}
+		waitForKeys(s, 5000)
 		if n := s.Stats().Slow; n != 1 {
 			t.Errorf("%d slow secrets are staged", n)
 		}

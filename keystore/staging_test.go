@@ -45,6 +45,7 @@ func TestStagedKeysAreInvisible(t *testing.T) {
 		}
 	}
 	const n = 5100
+	s.StageAfter(5000)
 	result, err := s.Import(t.Context(), keystore.ImportOptions{CreateTenants: true}, func(yield func(keystore.ImportedKey, error) bool) {
 		for i := range n {
 			l := line(i+1, fmt.Sprint("mk-", i))
@@ -53,6 +54,7 @@ func TestStagedKeysAreInvisible(t *testing.T) {
 				l.ID = "zero"
 			}
 			if i == n-1 {
+				waitForKeys(s, 5000)
 				look(0)
 			}
 			if !yield(l, nil) {
@@ -83,6 +85,7 @@ func TestAnUnfinishedImportIsSweptAtOpen(t *testing.T) {
 	s := open(t, options(db))
 	kept, printed := create(t, s)
 	interrupted := errors.New("interrupted")
+	s.StageAfter(5000)
 	func() {
 		defer func() {
 			if p, _ := recover().(error); !errors.Is(p, interrupted) {
@@ -97,6 +100,7 @@ func TestAnUnfinishedImportIsSweptAtOpen(t *testing.T) {
 					return
 				}
 			}
+			waitForKeys(s, 10_001)
 			panic(interrupted)
 		}, noon)
 	}()
@@ -121,6 +125,13 @@ func TestAnUnfinishedImportIsSweptAtOpen(t *testing.T) {
 	result, err := s.Import(t.Context(), keystore.ImportOptions{CreateTenants: true}, listed([]keystore.ImportedKey{line(1, "mk-0")}), noon)
 	if err != nil || result.Added != 1 {
 		t.Errorf("%+v, %v", result, err)
+	}
+}
+
+// waitForKeys waits until the index has so many, staged ones too.
+func waitForKeys(s *keystore.Store, n int64) {
+	for s.Stats().Keys < n {
+		time.Sleep(time.Millisecond)
 	}
 }
 

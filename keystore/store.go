@@ -111,6 +111,7 @@ type Store struct {
 	reads     *reads
 	attempts  *attempts
 	importing chan struct{} // holds one value while an import runs
+	window    int           // lines that an import stages in the order of their ids
 
 	following sync.Mutex // guards what follows, and writes to index and tenants
 	revision  uint64     // of the file, as index and tenants know it
@@ -140,7 +141,7 @@ func Open(o Options, now time.Time) (*Store, error) {
 	s := &Store{
 		tables: newTables(o.TenantIDs), db: o.DB, ids: o.TenantIDs, random: o.random(), log: o.log(), readOnly: o.ReadOnly,
 		auditCount: o.auditCount(), auditAge: o.auditAge(), hashers: newHashers(slices.Clone(o.Pepper)),
-		cache: o.Cache, reads: newReads(), attempts: newAttempts(), importing: make(chan struct{}, 1), counted: make(map[uint32]*useRecord),
+		cache: o.Cache, reads: newReads(), attempts: newAttempts(), importing: make(chan struct{}, 1), window: windowLength, counted: make(map[uint32]*useRecord),
 	}
 	s.mark = s.pepperMark()
 	if err := s.open(&o, now); err != nil {

@@ -51,9 +51,11 @@ func (k *keysImportCmd) Run(ctx context.Context, out *output) error {
 		lines = f
 	}
 	return k.withData(ctx, out, writing, func(c *admin.Client) error {
+		lines, done := out.watched(lines, "importing")
 		result, err := c.Import(ctx, admin.ImportOptions{
 			Format: k.Format, CreateTenants: k.CreateTenants, AcceptUnenforcedLimits: k.AcceptUnenforcedLimits,
 		}, lines)
+		done()
 		if err != nil && len(result.Refused) == 0 {
 			return err
 		}
