@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -19,12 +20,15 @@ import (
 	"github.com/postern-auth/postern/internal/telemetry"
 )
 
-// running serves the file in folder as serve does, until the test ends. Lines of its log come through the channel.
-func serving(t *testing.T, folder, text string) (*postern, lines) {
+// serving serves the file in folder as serve does, until the test ends. Lines of its log come through the channel.
+func serving(t *testing.T, folder, text string, changes ...func(*process)) (*postern, lines) {
 	t.Helper()
 	path := filepath.Join(folder, "postern.yaml")
 	replaceFile(t, path, text)
 	from := process{source: unhardened(path), style: &telemetry.Style{}}
+	for _, change := range changes {
+		change(&from)
+	}
 	s, err := from.source.readGate()
 	if err != nil {
 		t.Fatal(err)
@@ -273,7 +277,7 @@ func TestVariablesAreRemembered(t *testing.T) {
 	}
 }
 
-// What a service manager hears.
+// What a service manager hears, in order.
 func TestNotify(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "notify")
@@ -282,26 +286,29 @@ func TestNotify(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	n := notify{path}
-	n.ready("serving")
-	n.reloading()
-	n.stopping()
-	var got []string
-	for range 3 {
+	heard := func(want string) {
+		t.Helper()
 		b := make([]byte, 1024)
 		size, err := l.Read(b)
 		if err != nil {
 			t.Fatal(err)
 		}
-		first, rest, _ := strings.Cut(string(b[:size]), "=")
-		if first == "RELOADING" && !strings.HasPrefix(rest, "1\nMONOTONIC_USEC=") {
-			t.Errorf("%s", b[:size])
+		if got := string(b[:size]); !regexp.MustCompile("^" + want + "$").MatchString(got) {
+			t.Errorf("heard %q, want %q", got, want)
 		}
-		got = append(got, first)
 	}
-	if diff := cmp.Diff([]string{"READY", "RELOADING", "STOPPING"}, got); diff != "" {
-		t.Error(diff)
-	}
+	const good = "version: 1\nshutdown: { delay: 0s }\n"
+	t.Run("from start to end", func(t *testing.T) {
+		p, _ := serving(t, t.TempDir(), good, func(from *process) { from.notify = notify{path} })
+		heard("READY=1\nSTATUS=serving")
+		replaceFile(t, p.source.path, good+"polices: []\n")
+		heard(`RELOADING=1\nMONOTONIC_USEC=\d+`)
+		heard(`READY=1\nSTATUS=serving; the configuration is stale since \d{4}-\S+Z`)
+		replaceFile(t, p.source.path, good)
+		heard(`RELOADING=1\nMONOTONIC_USEC=\d+`)
+		heard("READY=1\nSTATUS=serving")
+	})
+	heard("STOPPING=1\nSTATUS=stopping")
 	notify{}.ready("nobody")
 	notify{filepath.Join(t.TempDir(), "gone")}.ready("nobody")
 }
