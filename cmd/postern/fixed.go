@@ -55,7 +55,8 @@ func (p *postern) fixed(s settings) []fixed {
 		{"listen.admin", s.Listen.Admin, was.Listen.Admin},
 		{"listen.health", s.Listen.Health, was.Listen.Health},
 	} {
-		all = append(all, fixed{l.path, absolute(l.is) != absolute(l.were), shownAddress(l.were)})
+		given := s.Listed(l.path) || was.Listed(l.path) // or it follows data_dir
+		all = append(all, fixed{l.path, given && absolute(l.is) != absolute(l.were), shownAddress(l.were)})
 	}
 	for _, t := range []struct {
 		path      string
