@@ -13,7 +13,7 @@ import (
 const bucketsKey = "buckets"
 
 // makeBucket returns the bucket called name. If it is missing it is made and listed.
-func makeBucket(bt *bbolt.Tx, name []byte) (*bbolt.Bucket, error) {
+func makeBucket(bt *view, name []byte) (*bbolt.Bucket, error) {
 	if b := bt.Bucket(name); b != nil {
 		return b, nil
 	}
@@ -25,10 +25,10 @@ func makeBucket(bt *bbolt.Tx, name []byte) (*bbolt.Bucket, error) {
 }
 
 // listBuckets writes the list anew.
-func listBuckets(bt *bbolt.Tx) error { return putMeta(bt, bucketsKey, bucketNames(bt)) }
+func listBuckets(bt *view) error { return putMeta(bt, bucketsKey, bucketNames(bt)) }
 
 // bucketNames are the names of all buckets in their order, each behind its length.
-func bucketNames(bt *bbolt.Tx) (names []byte) {
+func bucketNames(bt *view) (names []byte) {
 	c := bt.Cursor()
 	for name, _ := c.First(); name != nil; name, _ = c.Next() {
 		names = append(binary.AppendUvarint(names, uint64(len(name))), name...)
@@ -37,7 +37,7 @@ func bucketNames(bt *bbolt.Tx) (names []byte) {
 }
 
 // checkBuckets refuses a file whose buckets are not those that are listed.
-func checkBuckets(bt *bbolt.Tx) error {
+func checkBuckets(bt *view) error {
 	listed, err := getMeta(bt, bucketsKey)
 	if err != nil || !bytes.Equal(listed, bucketNames(bt)) {
 		return fmt.Errorf("%w: its tables are not those that it was left with", ErrCorrupt)

@@ -31,6 +31,10 @@ type Options struct {
 	// LockTimeout is how long to wait for the process that has the file; zero means 5 s, less than zero not at all.
 	LockTimeout time.Duration
 
+	// MACKey, of 32 bytes, has every frame carry a MAC made with it, and refuses those that do not: who cannot know it can write nothing that is read. Nil: none.
+	// A file is of the one kind or the other, as it was made; otherwise the error is ErrMAC.
+	MACKey []byte
+
 	// FeedLength is the greatest number of changes that the feed holds; zero means 65,536, about 4 MB.
 	FeedLength int
 
@@ -57,6 +61,7 @@ type DB struct {
 	feedLength uint64
 	readOnly   bool
 	narrowed   []string
+	frames     *frames
 
 	file  *os.File
 	metas []byte // map of the file's two meta pages
@@ -79,7 +84,7 @@ type DB struct {
 
 // Open opens the database at o.Path, and makes it if it is missing.
 //
-// The error is ErrLocked, ErrPermission, ErrCorrupt, ErrFull, or one of the file system, fs.ErrNotExist for a missing file in ReadOnly mode among them.
+// The error is ErrLocked, ErrPermission, ErrCorrupt, ErrMAC, ErrFull, or one of the file system, fs.ErrNotExist for a missing file in ReadOnly mode among them.
 func Open(o Options) (*DB, error) {
 	o.Path = filepath.Clean(o.Path)
 	opening := opener{Options: o}
@@ -96,7 +101,7 @@ func Open(o Options) (*DB, error) {
 
 // newDB opens the database in f, which was examined, and is the DB's to close.
 func newDB(o Options, f *os.File, newest meta) (*DB, error) {
-	db := &DB{path: o.Path, feedLength: o.feedLength(), readOnly: o.ReadOnly, file: f}
+	db := &DB{path: o.Path, feedLength: o.feedLength(), readOnly: o.ReadOnly, frames: newFrames(o.MACKey), file: f}
 	db.commits.Store(newest.commit)
 	if err := db.open(&o); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening database %q: %w", o.Path, err), db.Close())

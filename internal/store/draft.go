@@ -125,14 +125,16 @@ func (d *Draft) Publish() error {
 	return errors.Join(syncDir(filepath.Dir(d.name)), d.file.Close())
 }
 
-// Replace gives the draft its name, which another file has, and that file the name old, in the same folder, which nobody may have. A crash leaves the one
-// or the other under the name.
+// Replace gives the draft its name, which another file has, and that file the name old, in the same folder, which nobody may have; if old is empty, that file goes.
+// A crash leaves the one or the other under the name.
 func (d *Draft) Replace(old string) error {
 	if err := errors.Join(d.lock(), d.file.Sync()); err != nil {
 		return full(err)
 	}
-	if err := os.Link(d.name, old); err != nil {
-		return fmt.Errorf("keeping the old file: %w", err)
+	if old != "" {
+		if err := os.Link(d.name, old); err != nil {
+			return fmt.Errorf("keeping the old file: %w", err)
+		}
 	}
 	if err := os.Rename(d.file.Name(), d.name); err != nil {
 		return fmt.Errorf("putting the new file in its place: %w", err)

@@ -10,6 +10,9 @@ var (
 	// ErrLocked is returned when another process holds the file for longer than Options.LockTimeout.
 	ErrLocked = errors.New("in use by another process")
 
+	// ErrMAC is returned for a file whose records have MACs if no key was given, and for one whose records have none if one was.
+	ErrMAC = errors.New("records with and without MACs")
+
 	// ErrPermission is what each [PermissionError] is.
 	ErrPermission = errors.New("unsafe permissions")
 )

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"go.etcd.io/bbolt"
 )
 
 // examinePiece is the number of rows that an examination looks at in one transaction.
@@ -73,7 +71,7 @@ func (e *Examination) pages(ctx context.Context) error {
 func (e *Examination) feed() error {
 	var faults []Fault
 	err := e.DB.View(func(tx *Tx) error {
-		return tx.do(func(bt *bbolt.Tx) error {
+		return tx.do(func(bt *view) error {
 			faults = append(faults, factFaults(bt)...)
 			s, err := getState(bt)
 			if err != nil {
@@ -95,10 +93,10 @@ func (e *Examination) report(faults []Fault) {
 }
 
 // factFaults finds facts about the file that cannot be read.
-func factFaults(bt *bbolt.Tx) (faults []Fault) {
+func factFaults(bt *view) (faults []Fault) {
 	c := bt.Bucket([]byte(metaBucket)).Cursor()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
-		if _, _, err := openFrame(place([]byte(metaBucket)), k, v); err != nil {
+		if _, _, err := bt.frames.open(placeOf(metaBucket), k, v); err != nil {
 			faults = append(faults, Fault{fmt.Sprintf("fact %q", k), problem(err)})
 		}
 	}
@@ -106,7 +104,7 @@ func factFaults(bt *bbolt.Tx) (faults []Fault) {
 }
 
 // feedFaults finds changes that cannot be read, or are not those that the state says are held.
-func feedFaults(bt *bbolt.Tx, s state, held *int) (faults []Fault) {
+func feedFaults(bt *view, s state, held *int) (faults []Fault) {
 	*held = 0
 	b := bt.Bucket([]byte(feedBucket))
 	if b == nil {
@@ -116,7 +114,7 @@ func feedFaults(bt *bbolt.Tx, s state, held *int) (faults []Fault) {
 	c := b.Cursor()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
 		*held++
-		change, err := openChange(k, v)
+		change, err := openChange(bt.frames, k, v)
 		switch {
 		case err != nil:
 			faults = append(faults, Fault{fmt.Sprintf("feed, change %x", k), problem(err)})
@@ -137,7 +135,7 @@ func feedFaults(bt *bbolt.Tx, s state, held *int) (faults []Fault) {
 // Examine examines the records and indexes of the table. judge, which may be nil, is called for each record that can be read, in its transaction, and says what
 // else is wrong with it. The error says that the examination could not go on.
 func (t *Table[R]) Examine(ctx context.Context, e *Examination, judge func(tx *Tx, row Row[R]) (problems []string)) error {
-	err := e.walk(ctx, t.bucket, func(tx *Tx, bt *bbolt.Tx, key, frame []byte) []string {
+	err := e.walk(ctx, t.bucket, func(tx *Tx, bt *view, key, frame []byte) []string {
 		e.Records++
 		return t.recordProblems(tx, bt, key, frame, judge)
 	}, func(key []byte) string { return fmt.Sprintf("table %q, record %x", t.schema.Name, key) })
@@ -146,7 +144,7 @@ func (t *Table[R]) Examine(ctx context.Context, e *Examination, judge func(tx *T
 			break
 		}
 		ix := &t.indexes[i]
-		err = e.walk(ctx, ix.bucket, func(_ *Tx, bt *bbolt.Tx, entry, value []byte) []string {
+		err = e.walk(ctx, ix.bucket, func(_ *Tx, bt *view, entry, value []byte) []string {
 			e.Entries++
 			return t.entryProblems(bt, ix, entry, value)
 		}, func(entry []byte) string {
@@ -157,8 +155,8 @@ func (t *Table[R]) Examine(ctx context.Context, e *Examination, judge func(tx *T
 }
 
 // recordProblems says what is wrong with a record.
-func (t *Table[R]) recordProblems(tx *Tx, bt *bbolt.Tx, key, frame []byte, judge func(*Tx, Row[R]) []string) (problems []string) {
-	r, err := t.decode(key, frame)
+func (t *Table[R]) recordProblems(tx *Tx, bt *view, key, frame []byte, judge func(*Tx, Row[R]) []string) (problems []string) {
+	r, err := t.decode(bt.frames, key, frame)
 	if err != nil {
 		return []string{problem(err)}
 	}
@@ -182,7 +180,7 @@ func (t *Table[R]) recordProblems(tx *Tx, bt *bbolt.Tx, key, frame []byte, judge
 }
 
 // entryProblems says what is wrong with an entry of an index.
-func (t *Table[R]) entryProblems(bt *bbolt.Tx, ix *index[R], entry, value []byte) []string {
+func (t *Table[R]) entryProblems(bt *view, ix *index[R], entry, value []byte) []string {
 	k, ok := ix.claimed(entry)
 	if !ok {
 		return []string{"has no known form"}
@@ -214,7 +212,7 @@ func (i *index[R]) claimed(entry []byte) (k []byte, ok bool) {
 
 // walk calls look for each entry of a bucket, a piece in each transaction, and reports what it finds.
 func (e *Examination) walk(
-	ctx context.Context, bucket []byte, look func(tx *Tx, bt *bbolt.Tx, key, value []byte) []string, place func(key []byte) string,
+	ctx context.Context, bucket []byte, look func(tx *Tx, bt *view, key, value []byte) []string, place func(key []byte) string,
 ) error {
 	for from, more := []byte(nil), true; more; {
 		if err := e.rest(ctx); err != nil {
@@ -224,7 +222,7 @@ func (e *Examination) walk(
 		err := e.DB.View(func(tx *Tx) error {
 			c := cursor{tx: tx, bucket: bucket, at: from}
 			for range examinePiece {
-				found, err := c.next(func(bt *bbolt.Tx, key, value []byte) {
+				found, err := c.next(func(bt *view, key, value []byte) {
 					for _, problem := range look(tx, bt, key, value) {
 						faults = append(faults, Fault{place(key), problem})
 					}

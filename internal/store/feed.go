@@ -25,7 +25,7 @@ type Change struct {
 
 // Revision returns the revision of the state that the transaction sees, before its own changes.
 func (tx *Tx) Revision() (revision uint64, err error) {
-	err = tx.do(func(bt *bbolt.Tx) error {
+	err = tx.do(func(bt *view) error {
 		s, err := getState(bt)
 		revision = s.revision
 		return err
@@ -46,7 +46,7 @@ func (db *DB) Changes(after uint64, yield func(Change) error) (upTo uint64, err 
 	for upTo = after; ; {
 		piece := make([]Change, 0, 16)
 		err := db.View(func(tx *Tx) error {
-			return tx.do(func(bt *bbolt.Tx) (err error) {
+			return tx.do(func(bt *view) (err error) {
 				s, err := getState(bt)
 				if err != nil {
 					return err
@@ -80,14 +80,14 @@ func (db *DB) Changes(after uint64, yield func(Change) error) (upTo uint64, err 
 }
 
 // readFeed appends to piece up to feedPiece changes from next on, up to revision target, and returns where to read on; nil means that there are no more.
-func readFeed(bt *bbolt.Tx, piece []Change, next []byte, target uint64) ([]Change, []byte, error) {
+func readFeed(bt *view, piece []Change, next []byte, target uint64) ([]Change, []byte, error) {
 	b := bt.Bucket([]byte(feedBucket))
 	if b == nil {
 		return piece, nil, nil
 	}
 	c := b.Cursor()
 	for k, v := c.Seek(next); k != nil; k, v = c.Next() {
-		change, err := openChange(k, v)
+		change, err := openChange(bt.frames, k, v)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -104,7 +104,7 @@ func readFeed(bt *bbolt.Tx, piece []Change, next []byte, target uint64) ([]Chang
 
 // record appends the changes to the feed, trims it, and returns the revision that they make; without changes the current one.
 func (tx *Tx) record() (revision uint64, err error) {
-	err = tx.do(func(bt *bbolt.Tx) error {
+	err = tx.do(func(bt *view) error {
 		s, err := getState(bt)
 		revision = s.revision
 		if err != nil || len(tx.changes) == 0 {
@@ -119,7 +119,7 @@ func (tx *Tx) record() (revision uint64, err error) {
 		b.FillPercent = appendFill
 		for i, c := range tx.changes {
 			k := changeKey(s.revision, i)
-			if err := b.Put(k, encodeChange(k, c)); err != nil {
+			if err := b.Put(k, encodeChange(bt.frames, k, c)); err != nil {
 				return err
 			}
 		}
@@ -158,9 +158,9 @@ func changeKey(revision uint64, i int) []byte {
 }
 
 // encodeChange returns the frame of c, which stands under key.
-func encodeChange(key []byte, c Change) []byte {
-	b := make([]byte, 0, frameSize(2+len(c.Table)+len(c.Key)))
-	return appendFrame(b, place([]byte(feedBucket)), key, feedVersion, func(b []byte) []byte {
+func encodeChange(f *frames, key []byte, c Change) []byte {
+	b := make([]byte, 0, f.size(2+len(c.Table)+len(c.Key)))
+	return f.append(b, placeOf(feedBucket), key, feedVersion, func(b []byte) []byte {
 		deleted := byte(0)
 		if c.Deleted {
 			deleted = 1
@@ -172,8 +172,8 @@ func encodeChange(key []byte, c Change) []byte {
 }
 
 // openChange decodes what stands in the feed under key. The error is ErrCorrupt, and comes with the zero Change.
-func openChange(key, value []byte) (Change, error) {
-	version, b, err := openFrame(place([]byte(feedBucket)), key, value)
+func openChange(f *frames, key, value []byte) (Change, error) {
+	version, b, err := f.open(placeOf(feedBucket), key, value)
 	if err != nil {
 		return Change{}, fmt.Errorf("change %x: %w", key, err)
 	}

@@ -44,7 +44,7 @@ func (o *opener) open() (f *os.File, err error) {
 			return f, nil
 		case errors.Is(err, errReplaced):
 		case errors.Is(err, fs.ErrNotExist) && !o.ReadOnly:
-			if err := create(o.Path, o.folder); err != nil {
+			if err := create(o.Path, o.folder, newFrames(o.MACKey)); err != nil {
 				return nil, fmt.Errorf("making it: %w", full(err))
 			}
 		default:
@@ -129,7 +129,7 @@ func (o *opener) lock(f *os.File) error {
 
 // create makes the file under another name and links it to path when it is whole, so that path never names half a database.
 // A file that is there already stays.
-func create(path string, folder owner) (err error) {
+func create(path string, folder owner, f *frames) (err error) {
 	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*") // 0600
 	if err != nil {
 		return err
@@ -141,21 +141,32 @@ func create(path string, folder owner) (err error) {
 			return err
 		}
 	}
-	bolt, err := bbolt.Open(tmp.Name(), fileMode, &bbolt.Options{
-		OpenFile: func(string, int, os.FileMode) (*os.File, error) { return tmp, nil }, // by name it could be another's by now
-		PageSize: pageSize, FreelistType: bbolt.FreelistMapType,
-	})
+	bolt, err := begin(tmp, f)
 	if err != nil {
 		return err
 	}
-	err = bolt.Update(format)
-	if err = errors.Join(err, bolt.Close()); err != nil {
+	if err := bolt.Close(); err != nil {
 		return err
 	}
 	if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
+}
+
+// begin makes a database in an empty file.
+func begin(file *os.File, f *frames) (*bbolt.DB, error) {
+	bolt, err := bbolt.Open(file.Name(), fileMode, &bbolt.Options{
+		OpenFile: func(string, int, os.FileMode) (*os.File, error) { return file, nil }, // by name it could be another's by now
+		PageSize: pageSize, FreelistType: bbolt.FreelistMapType,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := bolt.Update(func(bt *bbolt.Tx) error { return format(&view{bt, f}) }); err != nil {
+		return nil, errors.Join(err, bolt.Close())
+	}
+	return bolt, nil
 }
 
 func syncDir(path string) error {

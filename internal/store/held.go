@@ -47,16 +47,24 @@ func (h *Held) Open(o Options) (*DB, error) {
 	if err := h.lock(); err != nil {
 		return nil, fmt.Errorf("opening %q: %w", o.Path, err)
 	}
-	fd, err := unix.FcntlInt(h.file.Fd(), unix.F_DUPFD_CLOEXEC, 0) // shares the lock
+	f, err := h.dup()
 	if err != nil {
 		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), o.Path)
 	newest, err := examine(f)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening database %q: %w", o.Path, err), f.Close())
 	}
 	return newDB(o, f, newest)
+}
+
+// dup returns the file once more, to be closed by somebody else. It shares the lock.
+func (h *Held) dup() (*os.File, error) {
+	fd, err := unix.FcntlInt(h.file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), h.file.Name()), nil
 }
 
 // lock locks the file, if it still has its name.

@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-
-	"go.etcd.io/bbolt"
 )
 
 // An index is a bucket of its own, "index:TABLE:INDEX":
@@ -40,13 +38,13 @@ func (i *index[R]) keys(r *R) [][]byte {
 
 // reindex replaces the index entries of the record in frame old (nil: there was none) by those of r (nil: there will be none). It changes
 // nothing unless it can do all of it.
-func (t *Table[R]) reindex(bt *bbolt.Tx, key, old []byte, r *R) error {
+func (t *Table[R]) reindex(bt *view, key, old []byte, r *R) error {
 	if len(t.indexes) == 0 {
 		return nil
 	}
 	var was *R
 	if old != nil {
-		o, err := t.decode(key, old)
+		o, err := t.decode(bt.frames, key, old)
 		if err != nil {
 			return err
 		}
@@ -66,7 +64,7 @@ func (t *Table[R]) reindex(bt *bbolt.Tx, key, old []byte, r *R) error {
 }
 
 // admit refuses keys that are too long, or that another record has in a unique index.
-func (i *index[R]) admit(bt *bbolt.Tx, key []byte, keys [][]byte) error {
+func (i *index[R]) admit(bt *view, key []byte, keys [][]byte) error {
 	b := bt.Bucket(i.bucket)
 	for _, k := range keys {
 		if len(k) == 0 || len(k) > maxKey {
@@ -82,7 +80,7 @@ func (i *index[R]) admit(bt *bbolt.Tx, key []byte, keys [][]byte) error {
 	return nil
 }
 
-func (i *index[R]) replace(bt *bbolt.Tx, key []byte, was, is [][]byte) error {
+func (i *index[R]) replace(bt *view, key []byte, was, is [][]byte) error {
 	b, err := makeBucket(bt, i.bucket)
 	if err != nil {
 		return err
@@ -151,7 +149,7 @@ func (t *Table[R]) Lookup(tx *Tx, index string, k []byte) (Row[R], error) {
 }
 
 // read returns the record under key if it claims k: an index never answers alone.
-func (i *index[R]) read(t *Table[R], bt *bbolt.Tx, k, key []byte) (R, error) {
+func (i *index[R]) read(t *Table[R], bt *view, k, key []byte) (R, error) {
 	r, err := t.get(bt, key)
 	if err == nil && contains(i.keys(&r), k) {
 		return r, nil

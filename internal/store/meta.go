@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-
-	"go.etcd.io/bbolt"
 )
 
 // The bucket "meta" holds facts about the file: the format, the state of the feed, and under names that begin with "user:" what SetMeta was given.
@@ -21,7 +19,7 @@ const (
 // Meta returns the fact that SetMeta recorded under name, as a slice of the caller's. The error is ErrNotFound or ErrCorrupt.
 func Meta(tx *Tx, name string) ([]byte, error) {
 	var value []byte
-	err := tx.do(func(bt *bbolt.Tx) (err error) {
+	err := tx.do(func(bt *view) (err error) {
 		value, err = getMeta(bt, userMeta+name)
 		return err
 	})
@@ -33,10 +31,10 @@ func Meta(tx *Tx, name string) ([]byte, error) {
 
 // SetMeta records a fact about the whole file under name. It raises no revision.
 func SetMeta(tx *Tx, name string, value []byte) error {
-	return tx.write(func(bt *bbolt.Tx) error { return putMeta(bt, userMeta+name, value) })
+	return tx.write(func(bt *view) error { return putMeta(bt, userMeta+name, value) })
 }
 
-func getMeta(bt *bbolt.Tx, key string) ([]byte, error) {
+func getMeta(bt *view, key string) ([]byte, error) {
 	b := bt.Bucket([]byte(metaBucket))
 	if b == nil {
 		return nil, ErrNotFound
@@ -45,21 +43,21 @@ func getMeta(bt *bbolt.Tx, key string) ([]byte, error) {
 	if v == nil {
 		return nil, ErrNotFound
 	}
-	_, payload, err := openFrame(place([]byte(metaBucket)), []byte(key), v)
+	_, payload, err := bt.frames.open(placeOf(metaBucket), []byte(key), v)
 	return bytes.Clone(payload), err
 }
 
-func putMeta(bt *bbolt.Tx, key string, value []byte) error {
+func putMeta(bt *view, key string, value []byte) error {
 	b, err := bt.CreateBucketIfNotExists([]byte(metaBucket))
 	if err != nil {
 		return err
 	}
-	frame := appendFrame(nil, place([]byte(metaBucket)), []byte(key), 1, func(dst []byte) []byte { return append(dst, value...) })
+	frame := bt.frames.append(nil, placeOf(metaBucket), []byte(key), 1, func(dst []byte) []byte { return append(dst, value...) })
 	return b.Put([]byte(key), frame)
 }
 
 // format makes a new file ours.
-func format(bt *bbolt.Tx) error {
+func format(bt *view) error {
 	return errors.Join(
 		putMeta(bt, formatKey, binary.LittleEndian.AppendUint32(nil, formatVersion)),
 		putState(bt, state{}),
@@ -69,7 +67,10 @@ func format(bt *bbolt.Tx) error {
 
 // checkFormat refuses a file that is a bbolt database of somebody else, or of a later Postern.
 func checkFormat(tx *Tx) error {
-	return tx.do(func(bt *bbolt.Tx) error {
+	return tx.do(func(bt *view) error {
+		if err := checkMACs(bt); err != nil {
+			return err
+		}
 		b, err := getMeta(bt, formatKey)
 		if errors.Is(err, ErrNotFound) || err == nil && len(b) != 4 {
 			return fmt.Errorf("%w: it is a bbolt file, but not one of Postern", ErrCorrupt)
@@ -85,6 +86,21 @@ func checkFormat(tx *Tx) error {
 	})
 }
 
+// checkMACs refuses a file of the other kind: the fact of its format shows which one it is.
+func checkMACs(bt *view) error {
+	b := bt.Bucket([]byte(metaBucket))
+	if b == nil {
+		return nil // which is found next
+	}
+	switch has := len(b.Get([]byte(formatKey))); {
+	case bt.frames == nil && has == frameSize(4)+macSize:
+		return fmt.Errorf("%w: those of this file have them", ErrMAC)
+	case bt.frames != nil && has == frameSize(4):
+		return fmt.Errorf("%w: those of this file have none", ErrMAC)
+	}
+	return nil
+}
+
 // state is where the feed stands.
 type state struct {
 	revision uint64 // of the last change
@@ -92,14 +108,14 @@ type state struct {
 	held     uint64 // number of changes in the feed
 }
 
-func putState(bt *bbolt.Tx, s state) error {
+func putState(bt *view, s state) error {
 	b := binary.LittleEndian.AppendUint64(nil, s.revision)
 	b = binary.LittleEndian.AppendUint64(b, s.floor)
 	b = binary.LittleEndian.AppendUint64(b, s.held)
 	return putMeta(bt, stateKey, b)
 }
 
-func getState(bt *bbolt.Tx) (state, error) {
+func getState(bt *view) (state, error) {
 	b, err := getMeta(bt, stateKey)
 	if err != nil || len(b) != 24 {
 		return state{}, errors.Join(fmt.Errorf("%w: it has no revision", ErrCorrupt), err)

@@ -21,7 +21,7 @@ func (t *Table[R]) Scan(tx *Tx, from []byte) iter.Seq2[Row[R], error] {
 		var row Row[R]
 		var err error
 		c := cursor{tx: tx, bucket: t.bucket, at: bytes.Clone(from)}
-		read := func(_ *bbolt.Tx, key, frame []byte) { row.Record, err = t.decode(key, frame) }
+		read := func(bt *view, key, frame []byte) { row.Record, err = t.decode(bt.frames, key, frame) }
 		for {
 			more, broken := c.next(read)
 			if broken != nil {
@@ -43,7 +43,7 @@ func (t *Table[R]) ScanIndex(tx *Tx, index string, k, from []byte) iter.Seq2[Row
 		var row Row[R]
 		var err error
 		c := cursor{tx: tx, bucket: i.bucket, at: bytes.Clone(i.entry(k, from)), within: i.entry(k, nil)}
-		read := func(bt *bbolt.Tx, entry, owner []byte) {
+		read := func(bt *view, entry, owner []byte) {
 			row.Key = bytes.Clone(i.owner(k, entry, owner))
 			row.Record, err = i.read(t, bt, k, row.Key)
 		}
@@ -112,8 +112,8 @@ type cursor struct {
 }
 
 // next moves to the next entry and calls read with it, whose slices end with read. At the end it returns false.
-func (c *cursor) next(read func(bt *bbolt.Tx, key, value []byte)) (more bool, err error) {
-	err = c.tx.do(func(bt *bbolt.Tx) error {
+func (c *cursor) next(read func(bt *view, key, value []byte)) (more bool, err error) {
+	err = c.tx.do(func(bt *view) error {
 		first := !c.begun
 		k, v := c.move(bt)
 		if k == nil || !bytes.HasPrefix(k, c.within) {
@@ -130,7 +130,7 @@ func (c *cursor) next(read func(bt *bbolt.Tx, key, value []byte)) (more bool, er
 	return more && err == nil, err
 }
 
-func (c *cursor) move(bt *bbolt.Tx) (k, v []byte) {
+func (c *cursor) move(bt *view) (k, v []byte) {
 	if c.begun && c.steps == c.tx.steps {
 		return c.bolt.Next()
 	}

@@ -48,7 +48,7 @@ type Index[R any] struct {
 type Table[R any] struct {
 	schema  Schema[R]
 	bucket  []byte
-	place   uint32
+	place   place
 	indexes []index[R]
 }
 
@@ -71,7 +71,7 @@ func NewTable[R any](s Schema[R]) *Table[R] {
 		panic(fmt.Sprintf("store: schema %q lacks Encode or Decode", s.Name))
 	}
 	bucket := []byte("table:" + s.Name)
-	t := &Table[R]{schema: s, bucket: bucket, place: place(bucket)}
+	t := &Table[R]{schema: s, bucket: bucket, place: placeOf(string(bucket))}
 	for _, i := range s.Indexes {
 		checkName(i.Name)
 		t.indexes = append(t.indexes, index[R]{Index: i, bucket: []byte("index:" + s.Name + ":" + i.Name)})
@@ -93,26 +93,26 @@ func (t *Table[R]) Name() string { return t.schema.Name }
 
 // Get returns the record under key. The error is ErrNotFound or ErrCorrupt, and comes with the zero R.
 func (t *Table[R]) Get(tx *Tx, key []byte) (r R, err error) {
-	err = tx.do(func(bt *bbolt.Tx) (err error) {
+	err = tx.do(func(bt *view) (err error) {
 		r, err = t.get(bt, key)
 		return err
 	})
 	return r, t.wrap(key, err)
 }
 
-func (t *Table[R]) get(bt *bbolt.Tx, key []byte) (R, error) {
+func (t *Table[R]) get(bt *view, key []byte) (R, error) {
 	if b := bt.Bucket(t.bucket); b != nil {
 		if v := b.Get(key); v != nil {
-			return t.decode(key, v)
+			return t.decode(bt.frames, key, v)
 		}
 	}
 	var none R
 	return none, ErrNotFound
 }
 
-func (t *Table[R]) decode(key, frame []byte) (R, error) {
+func (t *Table[R]) decode(f *frames, key, frame []byte) (R, error) {
 	var none R
-	version, payload, err := openFrame(t.place, key, frame)
+	version, payload, err := f.open(t.place, key, frame)
 	if err != nil {
 		return none, err
 	}
@@ -129,7 +129,7 @@ func (t *Table[R]) Put(tx *Tx, key []byte, r R) error {
 	if len(key) == 0 || len(key) > maxKey {
 		return fmt.Errorf("table %q: a key has 1 to %d bytes, not %d", t.schema.Name, maxKey, len(key))
 	}
-	err := tx.write(func(bt *bbolt.Tx) error {
+	err := tx.write(func(bt *view) error {
 		b, err := makeBucket(bt, t.bucket)
 		if err != nil {
 			return err
@@ -140,7 +140,7 @@ func (t *Table[R]) Put(tx *Tx, key []byte, r R) error {
 			return err
 		}
 		encode := func(dst []byte) []byte { return t.schema.Encode(dst, r) }
-		tx.scratch = appendFrame(tx.scratch[:0], t.place, key, t.schema.Version, encode)
+		tx.scratch = bt.frames.append(tx.scratch[:0], t.place, key, t.schema.Version, encode)
 		return b.Put(key, bytes.Clone(tx.scratch)) // bbolt keeps the value until the commit
 	})
 	if err != nil {
@@ -152,7 +152,7 @@ func (t *Table[R]) Put(tx *Tx, key []byte, r R) error {
 
 // Insert is Put for a key that is not taken: otherwise it returns ErrExists.
 func (t *Table[R]) Insert(tx *Tx, key []byte, r R) error {
-	err := tx.do(func(bt *bbolt.Tx) error {
+	err := tx.do(func(bt *view) error {
 		if b := bt.Bucket(t.bucket); b != nil && b.Get(key) != nil {
 			return ErrExists
 		}
@@ -166,7 +166,7 @@ func (t *Table[R]) Insert(tx *Tx, key []byte, r R) error {
 
 // Delete removes the record under key. The error is ErrNotFound, ErrCorrupt or ErrReadOnly; then nothing was changed.
 func (t *Table[R]) Delete(tx *Tx, key []byte) error {
-	err := tx.write(func(bt *bbolt.Tx) error {
+	err := tx.write(func(bt *view) error {
 		b := bt.Bucket(t.bucket)
 		if b == nil {
 			return ErrNotFound
@@ -195,7 +195,7 @@ func (t *Table[R]) note(tx *Tx, key []byte, deleted bool) {
 
 // NextSequence returns 1, 2, 3 … for the table. A number that was returned in a transaction that committed never comes again.
 func (t *Table[R]) NextSequence(tx *Tx) (n uint64, err error) {
-	err = tx.write(func(bt *bbolt.Tx) error {
+	err = tx.write(func(bt *view) error {
 		b, err := makeBucket(bt, t.bucket)
 		if err != nil {
 			return err

@@ -20,8 +20,14 @@ type Tx struct {
 	doomed  error          // a write stopped half-way: there will be no commit
 }
 
+// A view is a transaction of bolt, with what reads and writes frames in it.
+type view struct {
+	*bbolt.Tx
+	frames *frames
+}
+
 // do runs one step of the transaction, with everything that touches the map. A panic in it becomes ErrCorrupt and dooms a write transaction.
-func (tx *Tx) do(step func(*bbolt.Tx) error) (err error) {
+func (tx *Tx) do(step func(*view) error) (err error) {
 	if tx.bolt == nil {
 		return ErrClosed
 	}
@@ -32,12 +38,12 @@ func (tx *Tx) do(step func(*bbolt.Tx) error) (err error) {
 			tx.doomed = err
 		}
 	}()
-	return step(tx.bolt)
+	return step(&view{tx.bolt, tx.db.frames})
 }
 
 // write runs one step that changes something.
-func (tx *Tx) write(step func(*bbolt.Tx) error) error {
-	return tx.do(func(bt *bbolt.Tx) error {
+func (tx *Tx) write(step func(*view) error) error {
+	return tx.do(func(bt *view) error {
 		if !bt.Writable() {
 			return ErrReadOnly
 		}

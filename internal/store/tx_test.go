@@ -122,7 +122,7 @@ func TestALaterFormatIsRefused(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "data", "postern.db")
 	db := open(t, path)
-	err := db.bolt.Update(func(bt *bbolt.Tx) error { return putMeta(bt, formatKey, []byte{formatVersion + 1, 0, 0, 0}) })
+	err := db.bolt.Update(func(bt *bbolt.Tx) error { return putMeta(&view{Tx: bt}, formatKey, []byte{formatVersion + 1, 0, 0, 0}) })
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}
