@@ -32,7 +32,9 @@ type Config struct {
 	Shutdown Shutdown `yaml:"shutdown"`
 	// CacheSize bounds the cache of key records in memory; verified tokens have the same again. Default: 64MiB.
 	CacheSize Size `yaml:"cache_size"`
-	// RecordMAC puts a keyed MAC into every stored record. Default: false. Not built yet: true is refused.
+	// RecordMAC puts a MAC, keyed by the pepper, into every stored record, and refuses records without: who can write the database but does not know the
+	// pepper can then change nothing that is believed. Default: false. A database that exists has to be converted: stop Postern, change this, and run
+	// postern store rewrite.
 	RecordMAC bool `yaml:"record_mac"`
 
 	// PathCheck says which paths are refused with 400 before any policy is looked for: strict (what two readers could

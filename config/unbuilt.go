@@ -30,7 +30,6 @@ func (r *rules) refused() []unbuilt {
 		elsewhere = "remove it, and limit elsewhere until limits are enforced here"
 	)
 	return []unbuilt{
-		{"record_mac", r.RecordMAC, "a MAC of records is not built yet", "write false, and keep others away from data_dir"},
 		{"issuers", len(r.Issuers) > 0, "tokens of identity providers are not built yet", "remove it: this version refuses all tokens"},
 		{"default_limits", len(r.DefaultLimits) > 0, limits, elsewhere},
 		{"tiers", len(r.Tiers) > 0, limits, elsewhere},

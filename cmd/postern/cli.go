@@ -26,7 +26,7 @@ type cli struct {
 	Tenants tenantsCmd `cmd:"" help:"The customers that own keys."`
 	Keys    keysCmd    `cmd:"" help:"API keys: make, show, end, import."`
 	Render  renderCmd  `cmd:"" help:"Write the configuration of others."`
-	Store   storeCmd   `cmd:"" help:"The database: examine it, back it up, restore it."`
+	Store   storeCmd   `cmd:"" help:"The database: examine it, back it up, restore it, compact it."`
 	Health  healthCmd  `cmd:"" help:"Say whether Postern serves."`
 	Version versionCmd `cmd:"" help:"Say which Postern this is."`
 	Schema  schemaCmd  `cmd:"" help:"Print the JSON Schema of the configuration file."`

@@ -170,7 +170,11 @@ func tryData(c *config.Config, a access, log *slog.Logger, patience time.Duratio
 	if err != nil {
 		return nil, err
 	}
-	if d.db, err = store.Open(store.Options{Path: databasePath(c), ReadOnly: a == reading, LockTimeout: patience}); err != nil {
+	opening := store.Options{Path: databasePath(c), ReadOnly: a == reading, LockTimeout: patience}
+	if opening.MACKey, err = macKey(c, secret); err != nil {
+		return nil, err
+	}
+	if d.db, err = store.Open(opening); err != nil {
 		return nil, explainedOpen(c, err)
 	}
 	d.narrowed, d.pepper = append(d.narrowed, d.db.Narrowed()...), sha256.Sum256(secret)
@@ -190,7 +194,10 @@ func tryData(c *config.Config, a access, log *slog.Logger, patience time.Duratio
 // explainedOpen says what an error of opening the database means for the files at hand.
 func explainedOpen(c *config.Config, err error) error {
 	switch {
-	case errors.Is(err, keystore.ErrPepper):
+	case errors.Is(err, store.ErrMAC):
+		return hint(fmt.Errorf("%q and record_mac: %t in %q do not fit: %w", databasePath(c), c.RecordMAC, c.File, err),
+			"if you have changed record_mac, stop Postern and run: postern store rewrite; if you have not, somebody else wrote this database, and nothing in it is to be trusted")
+	case errors.Is(err, keystore.ErrPepper), errors.Is(err, store.ErrMACKey):
 		return hint(fmt.Errorf("%q was made with another pepper than %s", databasePath(c), pepperSource(c)),
 			"put back the pepper that it was made with; with another one no key in it can be checked")
 	case errors.Is(err, keystore.ErrProfile):

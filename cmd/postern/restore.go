@@ -142,7 +142,7 @@ func (r *restoring) run(ctx context.Context, patience time.Duration) (report res
 	if err := r.fetch(ctx, draft); err != nil {
 		return report, err
 	}
-	old := r.openReplaced()
+	old := r.openReplaced(secret)
 	if old != nil {
 		defer func() { err = errors.Join(err, old.Close()) }() // last: until then no Postern can begin
 	}
@@ -200,11 +200,11 @@ func (i interruptible) Read(p []byte) (int, error) {
 }
 
 // openReplaced opens the database that is replaced. One that cannot be read is said, and counts as none.
-func (r *restoring) openReplaced() *store.DB {
+func (r *restoring) openReplaced(secret []byte) *store.DB {
 	if r.held == nil {
 		return nil
 	}
-	old, err := r.held.Open(store.Options{})
+	old, err := openEither(r.held, secret)
 	if err != nil {
 		r.out.note("the database that is replaced cannot be read, so it does not say what was ended since the backup: %s", cell(err.Error()))
 		return nil
@@ -212,9 +212,26 @@ func (r *restoring) openReplaced() *store.DB {
 	return old
 }
 
+// openEither opens a database whether its records have MACs or not.
+func openEither(held *store.Held, pepper []byte) (*store.DB, error) {
+	db, err := held.Open(store.Options{})
+	if !errors.Is(err, store.ErrMAC) {
+		return db, err
+	}
+	key, err := keystore.RecordKey(pepper)
+	if err != nil {
+		return nil, err
+	}
+	return held.Open(store.Options{MACKey: key})
+}
+
 // restore makes the copy a database of ours.
 func (r *restoring) restore(ctx context.Context, draft *store.Draft, old *store.DB, secret []byte) (done keystore.Restored, err error) {
-	db, err := draft.Open(store.Options{})
+	key, err := macKey(r.Config, secret)
+	if err != nil {
+		return done, err
+	}
+	db, err := draft.Open(store.Options{MACKey: key})
 	if err != nil {
 		return done, err
 	}
@@ -230,7 +247,10 @@ func (r *restoring) explained(err error, done keystore.Restored) error {
 	case errors.Is(err, keystore.ErrLostEndings):
 		return hint(fmt.Errorf("%q is a backup %s: %w", r.File, ofTime(done.Time), keystore.ErrLostEndings),
 			"name Postern's log since then with --audit FILE; or, if what was revoked since may be valid again, say so with --accept-lost-revocations")
-	case errors.Is(err, keystore.ErrPepper):
+	case errors.Is(err, store.ErrMAC):
+		return hint(fmt.Errorf("%q and record_mac: %t in %q do not fit: %w", r.File, r.RecordMAC, r.Config.File, err),
+			"restore it with the record_mac that it was made with, then change that, and run: postern store rewrite")
+	case errors.Is(err, keystore.ErrPepper), errors.Is(err, store.ErrMACKey):
 		return hint(fmt.Errorf("%q was made with another pepper than %s", r.File, pepperSource(r.Config)),
 			"put back the pepper that it was made with; with another one no key in it can be checked")
 	case errors.Is(err, keystore.ErrProfile):

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -38,6 +37,7 @@ func TestMain(m *testing.M) {
 		"hardened": hardened,
 		"handover": handover,
 		"damage":   damage,
+		"forge":    forge,
 	})
 }
 
@@ -285,21 +285,6 @@ func hardened() {
 	var core unix.Rlimit
 	err = errors.Join(err, unix.Getrlimit(unix.RLIMIT_CORE, &core))
 	fmt.Printf("harden: %v, dumpable: %d, core: %d/%d\n", err, dumpable, core.Cur, core.Max)
-}
-
-// damage is a program that changes the first byte of a text in a file, wherever it stands there.
-func damage() {
-	file, text := os.Args[1], []byte(os.Args[2])
-	content, err := os.ReadFile(file)
-	if err == nil && !bytes.Contains(content, text) {
-		err = fmt.Errorf("%s has no %q", file, text)
-	}
-	changed := bytes.Clone(text)
-	changed[0] ^= 1
-	if err = errors.Join(err, os.WriteFile(file, bytes.ReplaceAll(content, text, changed), 0o600)); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
 }
 
 // handover NAME=ADDRESS… COMMAND… becomes the command and hands over to it sockets that listen there, as systemd does.

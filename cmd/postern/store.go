@@ -21,6 +21,7 @@ type storeCmd struct {
 	Check   storeCheckCmd   `cmd:"" help:"Look at everything in the database, and say what is wrong with it."`
 	Backup  storeBackupCmd  `cmd:"" help:"Copy the database, also while Postern runs."`
 	Restore storeRestoreCmd `cmd:"" help:"Put a backup in the place of the database, while no Postern runs."`
+	Rewrite storeRewriteCmd `cmd:"" help:"Write the database anew: compact, and with MACs as record_mac says."`
 }
 
 // Help is the detail of the noun's help.
@@ -76,7 +77,12 @@ func examineStore(ctx context.Context, c *config.Config) (found admin.Examinatio
 		if err := findDatabase(c); err != nil {
 			return err
 		}
-		db, err := store.Open(store.Options{Path: databasePath(c), ReadOnly: true, LockTimeout: patience})
+		opening, err := copyOptions(c)
+		if err != nil {
+			return err
+		}
+		opening.Path, opening.ReadOnly, opening.LockTimeout = databasePath(c), true, patience
+		db, err := store.Open(opening)
 		if errors.Is(err, store.ErrCorrupt) {
 			found = admin.NewExamination(&keystore.Examination{Faults: []keystore.Fault{{
 				Place: "file", Problem: err.Error(), Remedy: "stop Postern and put a backup back: postern store restore FILE",
@@ -246,7 +252,11 @@ const copyAttempts = 3
 
 // seal records in the copy when it was made, and looks at everything in it.
 func (m *copied) seal(ctx context.Context, draft *store.Draft, c *config.Config) error {
-	db, err := draft.Open(store.Options{})
+	opening, err := copyOptions(c)
+	if err != nil {
+		return err
+	}
+	db, err := draft.Open(opening)
 	if err != nil {
 		return err
 	}
@@ -260,6 +270,19 @@ func (m *copied) seal(ctx context.Context, draft *store.Draft, c *config.Config)
 	}
 	m.Revision, m.Tenants, m.Keys = found.Revision, found.Tenants, found.Keys
 	return errors.Join(err, db.Close())
+}
+
+// copyOptions are those of a database that is there, or of a copy of it.
+func copyOptions(c *config.Config) (o store.Options, err error) {
+	if c.RecordMAC {
+		secret, err := pepper(c)
+		if err != nil {
+			return o, err
+		}
+		o.MACKey, err = macKey(c, secret)
+		return o, err
+	}
+	return o, nil
 }
 
 // explainedDraft says what an error of writing beside path means.

@@ -162,6 +162,14 @@ func keystoreOptions(c *config.Config, db *store.DB, pepper []byte) keystore.Opt
 	}
 }
 
+// macKey is the key of the MACs in records; nil where the file does not ask for them.
+func macKey(c *config.Config, pepper []byte) ([]byte, error) {
+	if !c.RecordMAC {
+		return nil, nil
+	}
+	return keystore.RecordKey(pepper)
+}
+
 // tenantIDs are the rules of each profile's contract.
 func tenantIDs(p config.Profile) keystore.TenantIDs {
 	switch p {

@@ -32,7 +32,7 @@ type Options struct {
 	LockTimeout time.Duration
 
 	// MACKey, of 32 bytes, has every frame carry a MAC made with it, and refuses those that do not: who cannot know it can write nothing that is read. Nil: none.
-	// A file is of the one kind or the other, as it was made; otherwise the error is ErrMAC.
+	// A file is of the one kind or the other, as it was made; otherwise the error is ErrMAC, and with another key ErrMACKey.
 	MACKey []byte
 
 	// FeedLength is the greatest number of changes that the feed holds; zero means 65,536, about 4 MB.
@@ -84,7 +84,7 @@ type DB struct {
 
 // Open opens the database at o.Path, and makes it if it is missing.
 //
-// The error is ErrLocked, ErrPermission, ErrCorrupt, ErrMAC, ErrFull, or one of the file system, fs.ErrNotExist for a missing file in ReadOnly mode among them.
+// The error is ErrLocked, ErrPermission, ErrCorrupt, ErrMAC, ErrMACKey, ErrFull, or one of the file system, fs.ErrNotExist for a missing file in ReadOnly mode among them.
 func Open(o Options) (*DB, error) {
 	o.Path = filepath.Clean(o.Path)
 	opening := opener{Options: o}

@@ -45,7 +45,8 @@
 //
 // It has no queries but key order and index lookup, no migrations (an index that is added to a table with rows does not know them;
 // a Decode that reads older versions of a record is the way to change one), no encryption, and no second process.
-// A checksum finds accidents, not forgeries: who can write the file can write a record with its sum.
+// A checksum finds accidents, not forgeries: who can write the file can write a record with its sum, unless there is a key for MACs (Options.MACKey). Nothing finds a
+// record that was deleted, or put back as it was before.
 //
 // The package runs on Unix.
 package store

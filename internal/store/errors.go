@@ -13,6 +13,9 @@ var (
 	// ErrMAC is returned for a file whose records have MACs if no key was given, and for one whose records have none if one was.
 	ErrMAC = errors.New("records with and without MACs")
 
+	// ErrMACKey is returned for a file whose first MAC was not made with the key that was given.
+	ErrMACKey = errors.New("the MACs of its records were made with another key")
+
 	// ErrPermission is what each [PermissionError] is.
 	ErrPermission = errors.New("unsafe permissions")
 )

@@ -92,11 +92,21 @@ func checkMACs(bt *view) error {
 	if b == nil {
 		return nil // which is found next
 	}
-	switch has := len(b.Get([]byte(formatKey))); {
-	case bt.frames == nil && has == frameSize(4)+macSize:
+	frame := b.Get([]byte(formatKey))
+	at, key := placeOf(metaBucket), []byte(formatKey)
+	var plain *frames
+	sealed := len(frame) == frameSize(4)+macSize
+	_, _, damaged := plain.open(at, key, frame[:min(len(frame), frameSize(4))])
+	switch {
+	case damaged != nil: // likewise
+	case bt.frames == nil && sealed:
 		return fmt.Errorf("%w: those of this file have them", ErrMAC)
-	case bt.frames != nil && has == frameSize(4):
+	case bt.frames != nil && !sealed:
 		return fmt.Errorf("%w: those of this file have none", ErrMAC)
+	case bt.frames != nil:
+		if _, _, err := bt.frames.open(at, key, frame); err != nil {
+			return ErrMACKey
+		}
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func TestAFileHasMACsOrNone(t *testing.T) {
 	}{
 		"none with a key":    {plain, macKey(1), store.ErrMAC},
 		"MACs without a key": {sealed, nil, store.ErrMAC},
-		"with another key":   {sealed, macKey(2), store.ErrCorrupt},
+		"with another key":   {sealed, macKey(2), store.ErrMACKey},
 		"with its key":       {sealed, macKey(1), nil},
 	} {
 		for _, readOnly := range []bool{true, false} {
