@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -43,65 +41,66 @@ func TestALineIsWrittenWhenWriteReturns(t *testing.T) {
 
 // A reader that stands still holds up nobody who logs: neither one line nor so many that they cannot be kept.
 func TestNobodyWaitsForTheReaderOfTheLog(t *testing.T) {
-	t.Parallel()
-	read, write, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := telemetry.NewWriter(write)
-	log := telemetry.NewLogger(telemetry.Options{Writer: w})
-	const lines = 2000
-	begin := time.Now()
-	var group sync.WaitGroup
-	for writer := range 8 {
-		group.Go(func() {
-			for i := range lines / 8 {
-				log.Info("a line", slog.Int("count", writer*1000+i), slog.String("detail", strings.Repeat("x", 4000)))
-			}
-		})
-	}
-	group.Wait()
-	if took := time.Since(begin); took > 4*time.Second {
-		t.Errorf("%d lines took %v", lines, took)
-	}
-	lost := w.Lost()
-	if lost == 0 || lost == lines {
-		t.Errorf("%d of %d lines lost", lost, lines)
-	}
-	got := make(chan uint64)
-	go func() { // the reader is back
-		n := uint64(0)
-		for scanner := bufio.NewScanner(read); scanner.Scan(); n++ {
-			if !strings.HasPrefix(scanner.Text(), "{") || !strings.HasSuffix(scanner.Text(), "}") {
-				t.Errorf("half a line: %.40q", scanner.Text())
-			}
+	synctest.Test(t, func(t *testing.T) { // its time passes only while everybody waits
+		read, write := io.Pipe()
+		w := telemetry.NewWriter(write)
+		const lines = 2000
+		text := "{" + strings.Repeat("x", 4000) + "}\n"
+		begin := time.Now()
+		var group sync.WaitGroup
+		for range 8 {
+			group.Go(func() {
+				for range lines / 8 {
+					if _, err := io.WriteString(w, text); err != nil {
+						t.Error(err)
+					}
+				}
+			})
 		}
-		got <- n
-	}()
-	w.Close()
-	if err := write.Close(); err != nil {
-		t.Error(err)
-	}
-	if n := <-got; n != lines-lost {
-		t.Errorf("%d lines came, %d were lost, of %d", n, lost, lines)
-	}
+		group.Wait()
+		if took := time.Since(begin); took > 100*time.Millisecond { // once the patience for a line, not for each
+			t.Errorf("%d lines waited for %v", lines, took)
+		}
+		lost := w.Lost()
+		if lost == 0 || lost == lines {
+			t.Errorf("%d of %d lines lost", lost, lines)
+		}
+		got := make(chan uint64)
+		go func() { // the reader is back
+			n := uint64(0)
+			for scanner := bufio.NewScanner(read); scanner.Scan(); n++ {
+				if !strings.HasPrefix(scanner.Text(), "{") || !strings.HasSuffix(scanner.Text(), "}") {
+					t.Errorf("half a line: %.40q", scanner.Text())
+				}
+			}
+			got <- n
+		}()
+		w.Close()
+		if err := write.Close(); err != nil {
+			t.Error(err)
+		}
+		if n := <-got; n != lines-lost {
+			t.Errorf("%d lines came, %d were lost, of %d", n, lost, lines)
+		}
+	})
 }
 
 func TestCloseDoesNotWaitForever(t *testing.T) {
-	t.Parallel()
-	read, write := io.Pipe()
-	w := telemetry.NewWriter(write)
-	if _, err := io.WriteString(w, "nobody reads\n"); err != nil {
-		t.Error(err)
-	}
-	begin := time.Now()
-	w.Close()
-	if took := time.Since(begin); took < 500*time.Millisecond || took > 5*time.Second {
-		t.Errorf("it took %v", took)
-	}
-	if err := read.CloseWithError(io.ErrClosedPipe); err != nil { // ends what is left
-		t.Error(err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		read, write := io.Pipe()
+		w := telemetry.NewWriter(write)
+		if _, err := io.WriteString(w, "nobody reads\n"); err != nil {
+			t.Error(err)
+		}
+		begin := time.Now()
+		w.Close()
+		if took := time.Since(begin); took != time.Second {
+			t.Errorf("it took %v", took)
+		}
+		if err := read.CloseWithError(io.ErrClosedPipe); err != nil { // ends what is left
+			t.Error(err)
+		}
+	})
 }
 
 func TestLinesThatCannotBeWrittenAreCounted(t *testing.T) {
