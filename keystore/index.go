@@ -29,6 +29,8 @@ type index struct {
 	secrets  atomic.Int64             // rows
 	keys     atomic.Int64
 
+	census census
+
 	// For the one writer.
 	first numbers // key number → first row of the key; the others follow by row.next
 	used  uint32  // rows handed out so far
@@ -161,6 +163,7 @@ func (x *index) put(h *head, flags rowFlags) {
 			x.add(h, s, flags)
 		}
 	}
+	x.census.put(h, flags)
 	switch has := x.first.get(h.number) != 0; {
 	case has && first == 0:
 		x.keys.Add(1)
@@ -181,6 +184,7 @@ func (h *head) place(r *row) int {
 
 // remove drops all rows of a key.
 func (x *index) remove(key uint32) {
+	x.census.remove(key)
 	x.slow.put(key, nil, 0)
 	n := x.first.get(key)
 	if n == 0 {

@@ -123,6 +123,8 @@ type head struct {
 	state   stateCode
 	expires int64    // milliseconds of Unix time; 0: never
 	secrets []secret // oldest first, at least one
+
+	environment string // of the key; only from decodeHead, as it does not stand in the head
 }
 
 // secret is one secret of a key. Its last two fields are not in the head.
@@ -244,11 +246,24 @@ func (h *head) read(r *reader) {
 	}
 }
 
+// readEnvironment reads on to where the environment stands. It makes no text of one that h has already.
+func (h *head) readEnvironment(r *reader) {
+	for range h.secrets {
+		r.take(int(r.byte())) // what is shown of it
+		r.longText()
+	}
+	r.take(int(r.byte())) // the key's id
+	if name := r.take(int(r.byte())); string(name) != h.environment {
+		h.environment = string(name)
+	}
+}
+
 // decodeHead returns what reads the head of a record into h.
 func decodeHead(h *head) func(version uint8, b []byte) (*head, error) {
 	return func(version uint8, b []byte) (*head, error) {
 		r := reader{rest: b}
 		h.read(&r)
+		h.readEnvironment(&r)
 		if err := checkVersion(version); err != nil {
 			return nil, err
 		}

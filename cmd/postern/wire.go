@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -242,13 +243,45 @@ func absolute(a config.Address) config.Address {
 	return a
 }
 
+// expiringSoon is how long before its end an active key is counted as expiring.
+const expiringSoon = 30 * 24 * time.Hour
+
+// census counts the keys at every scrape.
+type census struct{ *keystore.Store }
+
+func (census) keys() *prometheus.Desc {
+	return prometheus.NewDesc("postern_keys", "Keys, by what they are good for: active, disabled, expired or revoked.", []string{"state", "environment"}, nil)
+}
+
+func (census) expiring() *prometheus.Desc {
+	return prometheus.NewDesc("postern_keys_expiring", "Active keys that expire within 30 days.", nil, nil)
+}
+
+// Describe says what is counted.
+func (c census) Describe(to chan<- *prometheus.Desc) {
+	to <- c.keys()
+	to <- c.expiring()
+}
+
+// Collect counts.
+func (c census) Collect(to chan<- prometheus.Metric) {
+	now := time.Now()
+	counted := c.Census(now, now.Add(expiringSoon))
+	for environment, states := range counted.Keys {
+		for state, n := range states {
+			to <- prometheus.MustNewConstMetric(c.keys(), prometheus.GaugeValue, float64(n), string(state), environment)
+		}
+	}
+	to <- prometheus.MustNewConstMetric(c.expiring(), prometheus.GaugeValue, float64(counted.Expiring))
+}
+
 // publish adds to the metrics what the key store knows of itself.
 func publish(r prometheus.Registerer, keys *keystore.Store) {
 	gauge := func(name, help string, value func(keystore.Stats) float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return value(keys.Stats()) })
 	}
 	r.MustRegister(
-		gauge("postern_keys", "Keys in the index, whatever their state.", func(s keystore.Stats) float64 { return float64(s.Keys) }),
+		census{keys},
 		gauge("postern_tenants", "Tenants.", func(s keystore.Stats) float64 { return float64(s.Tenants) }),
 		gauge("postern_slow_secrets", "Secrets of which only a slow hash is known, until their first use.", func(s keystore.Stats) float64 { return float64(s.Slow) }),
 		gauge("postern_slow_compares_waiting", "Comparisons with slow hashes that are made or waited for.", func(s keystore.Stats) float64 { return float64(s.Comparing) }),
