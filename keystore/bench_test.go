@@ -121,3 +121,16 @@ func warm(b *testing.B, s *keystore.Store, printed []string) {
 		time.Sleep(50 * time.Millisecond)
 	}
 }
+
+// BenchmarkCensus counts a million keys, as each scrape of the metrics does.
+func BenchmarkCensus(b *testing.B) {
+	const keys = 1_000_000
+	o, _ := seeded(b, keys)
+	s := open(b, o)
+	b.ResetTimer()
+	for range b.N {
+		if c := s.Census(noon, noon.Add(time.Hour)); c.Keys["LIVE"][keystore.StateActive] != keys {
+			b.Fatal(c)
+		}
+	}
+}
