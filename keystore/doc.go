@@ -20,7 +20,7 @@
 //     like a slow secret takes longer.
 //  5. Who changed what is recorded in the transaction of the change, by the one gate that all changes pass; the log line
 //     comes from that record.
-//  6. A printed key is shown once, by [Store.Create]. Nothing here logs, stores or puts one into an error.
+//  6. A printed key is shown once, by [Store.Create] or [Store.Rotate]. Nothing here logs, stores or puts one into an error.
 //
 // # Forms
 //

@@ -7,7 +7,7 @@
 //     Where others can connect, [Options] has a [Remote]: then each request brings the token, names the listener by a name of
 //     its own, and neither imports nor exports. What a browser was led to send is refused everywhere: a foreign Origin,
 //     Sec-Fetch-Site cross-site or same-site, and a body that does not say it is JSON.
-//  2. A printed key is in one reply, that of its creation. No reply holds a hash; no URL, no error and no line of the log holds
+//  2. A printed key is in one reply, that of its creation or of its rotation. No reply holds a hash; no URL, no error and no line of the log holds
 //     a credential. No reply may be stored.
 //  3. Requests are read strictly: one JSON value of UTF-8, no unknown name, no name twice, no parameter that is not known.
 //  4. What would protect and is not built yet (limits, quotas, tiers) is refused, never taken in silence.
@@ -21,13 +21,21 @@
 //	GET  /v1/tenants/{tenant}         tenant, named by its id or, where names are unique, its name; also below
 //	POST /v1/tenants/{tenant}/suspend tenant; its keys are refused from now on
 //	POST /v1/tenants/{tenant}/resume  tenant
-//	GET  /v1/keys                     {"keys":[key…]}; parameters tenant, environment, state
+//	POST /v1/tenants/{tenant}/update  tenant: name, default_permissions; what is absent stays, null or an empty value clears
+//	GET  /v1/keys                     {"keys":[key…]}; parameters tenant, environment, state, expiring (a length of time, 720h)
 //	POST /v1/keys                     201 key with "key": tenant, environment, name, description, permissions, on_behalf_of,
 //	                                  expires_at, cidrs, metadata
 //	GET  /v1/keys/{id}                key with "secrets"
 //	POST /v1/keys/{id}/disable        key
 //	POST /v1/keys/{id}/enable         key
 //	POST /v1/keys/{id}/revoke         key; final
+//	POST /v1/keys/{id}/update         key: name, description, permissions, on_behalf_of, expires_at, cidrs, metadata; what is
+//	                                  absent stays, null or an empty value clears, metadata is merged by its members
+//	GET  /v1/keys/{id}/rotate         {"updated_at","ended":[secret…],"ends":[secret…]}: what a rotation would end; parameter overlap
+//	POST /v1/keys/{id}/rotate         key with "key", a new secret: overlap (72h), if_updated_at
+//	GET  /v1/keys/{id}/end-old        what the end of old secrets would end
+//	POST /v1/keys/{id}/end-old        key; all its secrets but the newest are refused from now on: if_updated_at
+//	POST /v1/keys/verify              {"valid","reason","key"}: key, as printed. Nothing is counted or recorded
 //	POST /v1/import                   lines of JSON (application/x-ndjson); parameters format (postern, better-auth, sha256, bcrypt,
 //	                                  argon2id), create_tenants, accept_unenforced_limits; {"added","skipped","unenforced","refused",
 //	                                  "unlisted"}
@@ -48,6 +56,6 @@
 // {"error","hint","field"}: one line for the operator, what to do, and the JSON name of the value at fault; the last two
 // only where they are known. 400 a value is not acceptable; 401 a remote request without the token; 403 a browser from elsewhere,
 // another host, or what is only done on this machine; 404; 405 with Allow; 409 it
-// exists already, or a revoked key was to be changed; 413; 415; 422 an import with bad lines, which are in "refused"; 500 a
+// exists already, a revoked key was to be changed, an expired one rotated, or it changed since if_updated_at; 413; 415; 422 an import with bad lines, which are in "refused"; 500 a
 // panic; 503 the store cannot be read or written; 507 the disk is full.
 package admin

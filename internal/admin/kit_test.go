@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net"
@@ -208,3 +209,11 @@ func broken(lines string, err error) io.Reader {
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// decodeReply reads the JSON of a reply that is a success.
+func decodeReply(t *testing.T, got *httptest.ResponseRecorder, v any) {
+	t.Helper()
+	if err := json.Unmarshal(got.Body.Bytes(), v); err != nil || got.Code >= 300 {
+		t.Fatalf("%d %s: %v", got.Code, got.Body, err)
+	}
+}
