@@ -55,7 +55,16 @@ func TestTheCensusCountsWhatKeysAreGoodFor(t *testing.T) {
 		l.Environment = "TEST"
 		lines = append(lines, l)
 	}
-	if _, err := s.Import(t.Context(), keystore.ImportOptions{}, listed(append(lines, keystore.ImportedKey{Line: 5001})), noon); err != nil {
+	refused := func(yield func(keystore.ImportedKey, error) bool) {
+		for _, l := range append(lines, line(5001, "one more")) {
+			if !yield(l, nil) {
+				return
+			}
+		}
+		expect("an import is under way", noon)
+		yield(keystore.ImportedKey{Line: 5002}, nil)
+	}
+	if _, err := s.Import(t.Context(), keystore.ImportOptions{}, refused, noon); err != nil {
 		t.Fatal(err)
 	}
 	expect("an import was refused", noon)

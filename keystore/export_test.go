@@ -249,3 +249,17 @@ func (s *Store) Spoil(id string, harm Harm) error {
 	})
 	return err
 }
+
+// UsedSecrets is of how many secrets of a key the file knows the use.
+func (s *Store) UsedSecrets(id string) (n int, err error) {
+	err = s.db.View(func(tx *store.Tx) error {
+		r, err := s.findKey(tx, id)
+		if err != nil {
+			return err
+		}
+		u, err := s.useOf(tx, r.number)
+		n = len(u.secrets)
+		return err
+	})
+	return n, err
+}

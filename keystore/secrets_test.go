@@ -91,6 +91,9 @@ func TestSecretsThatEndedLongAgoAreForgotten(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	wants(t, s, now, map[string]error{first: keystore.ErrUnknown, second: nil})
+	if n, err := s.UsedSecrets(k.ID); err != nil || n != 0 {
+		t.Errorf("the use of %d secrets is still known, %v", n, err)
+	}
 	// Its number is not used again, nor is its traffic.
 	_, third := rotate(t, s, k.ID, time.Hour, now)
 	if got, err = s.Key(t.Context(), k.ID, now); err != nil || got.Secrets[0].Requests+got.Secrets[1].Requests != 0 {
