@@ -165,7 +165,7 @@ func patience(ctx context.Context) (context.Context, context.CancelFunc) {
 // read prepares the record of a key and offers it to the cache. It reads the file only if the cache does not have the
 // record at that version, prepared for somebody else.
 func (s *Store) read(n, version uint32, p *Prepare) (*Cached, error) {
-	c := &Cached{prepare: p}
+	c := &Cached{number: n, prepare: p}
 	if had, ok := s.cache.Get(uint64(n)); ok && had.version == version {
 		c.key = had.key
 	} else {
