@@ -16,6 +16,7 @@ import (
 const (
 	maxIDLength          = 64
 	maxNameLength        = 128 // of a key, in characters
+	maxNameBytes         = 255 // of a key: its length is stored as one byte
 	maxTenantNameLength  = 128 // in characters
 	maxDescriptionLength = 255 // in characters
 	maxStartLength       = 38  // the longest prefix, and half an id
@@ -32,7 +33,7 @@ const (
 type KeySpec struct {
 	Tenant      string          // id or, where names are unique, name
 	Environment string          // may be empty where there is one
-	Name        string          // up to 128 printable characters
+	Name        string          // up to 128 printable characters, of 255 bytes in all
 	Description string          // up to 255 printable characters
 	Permissions []string        // in any order; nil: the tenant's default permissions
 	OnBehalfOf  Delegation      // empty: any
@@ -69,7 +70,7 @@ func (s *Store) key(spec *KeySpec, now time.Time) (Key, error) {
 		return Key{}, err
 	}
 	for _, err := range []error{
-		checkText("name", spec.Name, maxNameLength),
+		checkName(spec.Name),
 		checkText("description", spec.Description, maxDescriptionLength),
 		checkDelegation(k.OnBehalfOf),
 		checkTime("expires_at", spec.ExpiresAt),
@@ -107,6 +108,14 @@ func checkPermissions(field string, given []string) ([]string, error) {
 // isWord says whether s is half a permission: ^[A-Za-z0-9_.-]{1,64}$.
 func isWord(s string) bool {
 	return 1 <= len(s) && len(s) <= maxWordLength && wordCharacters().hold(s)
+}
+
+// checkName takes what can be the name of a key.
+func checkName(name string) error {
+	if n := len(name); n > maxNameBytes && utf8.RuneCountInString(name) <= maxNameLength {
+		return &InvalidError{"name", fmt.Sprintf("has %d bytes, and %d are possible", n, maxNameBytes), ""}
+	}
+	return checkText("name", name, maxNameLength)
 }
 
 // checkText takes up to limit printable characters.

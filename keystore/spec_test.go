@@ -33,6 +33,7 @@ func TestCreateRefuses(t *testing.T) {
 		"no environment of two":         {"environment", func(k *keystore.KeySpec) { k.Environment = "" }},
 		"an unknown environment":        {"environment", func(k *keystore.KeySpec) { k.Environment = "live" }},
 		"a name of 129 characters":      {"name", func(k *keystore.KeySpec) { k.Name = strings.Repeat("é", 129) }},
+		"a name of 256 bytes":           {"name", func(k *keystore.KeySpec) { k.Name = strings.Repeat("é", 128) }},
 		"a name with a newline":         {"name", func(k *keystore.KeySpec) { k.Name = "a\nb" }},
 		"a name that is not UTF-8":      {"name", func(k *keystore.KeySpec) { k.Name = "a\xff" }},
 		"a line separator":              {"description", func(k *keystore.KeySpec) { k.Description = "a\u2028b" }},
@@ -97,7 +98,7 @@ func TestTheBoundsThemselvesAreAccepted(t *testing.T) {
 	}
 	permissions[63] += "y" // 2,048 bytes in all
 	spec := keystore.KeySpec{
-		Tenant: "default", Environment: "LIVE", Name: strings.Repeat("é", 32), Description: strings.Repeat("é", 255), Permissions: permissions,
+		Tenant: "default", Environment: "LIVE", Name: strings.Repeat("é", 127) + "x", Description: strings.Repeat("é", 255), Permissions: permissions,
 		ExpiresAt: time.Date(9999, 12, 31, 23, 59, 59, 999e6, time.UTC), CIDRs: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::1/128")},
 		Metadata: []byte(`{"a":"` + strings.Repeat("x", 4088) + `"}`), RateLimit: &keystore.RateLimit{Window: 2678400 * time.Second, Max: 1e9},
 	}

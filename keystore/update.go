@@ -64,7 +64,7 @@ func (c *KeyChange) check() (err error) {
 		c.Permissions = &all
 	}
 	for _, err := range []error{
-		ifGiven(c.Name, func(s string) error { return checkText("name", s, maxNameLength) }),
+		ifGiven(c.Name, checkName),
 		ifGiven(c.Description, func(s string) error { return checkText("description", s, maxDescriptionLength) }),
 		ifGiven(c.OnBehalfOf, checkDelegation),
 		ifGiven(c.ExpiresAt, func(t time.Time) error { return checkTime("expires_at", t) }),
