@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -119,6 +120,9 @@ func (im *importer) secretsOf(line *ImportedKey, created time.Time) ([]secret, e
 		}
 		if c.number = uint16(at + 1); c.created == 0 { //nolint:gosec // bounded above
 			c.created = toMillis(created)
+		}
+		if slices.ContainsFunc(all[at+1:], func(o secret) bool { return o.known() == c.known() || c.lookupID() != "" && o.id == c.id }) {
+			return nil, &InvalidError{"secrets", "hold one secret twice", "export the keys again with: postern keys export"}
 		}
 		all[at] = c
 	}

@@ -162,6 +162,23 @@ func TestAnotherPepperIsNoticed(t *testing.T) {
 	}
 }
 
+// Of two rows with one hash the index finds either: the end of one would not be that of the other.
+func TestASecretStandsOnceInALine(t *testing.T) {
+	s := open(t, options(database(t)))
+	create(t, s)
+	foreign(t, s, "foreign")
+	all := exported(t, s)
+	for i := range all {
+		all[i].Stored = append(all[i].Stored, all[i].Stored[0])
+	}
+	all[0].Stored[0].Hash = all[1].Stored[0].Hash // one lookup id, two hashes
+	other := open(t, options(database(t)))
+	result, err := other.Import(t.Context(), keystore.ImportOptions{}, taken(all), noon)
+	if err != nil || len(result.Refused) != 2 || !strings.HasPrefix(result.Refused[0].Problem, "secrets: hold one secret twice") || result.Refused[1].Problem != result.Refused[0].Problem {
+		t.Errorf("%+v, %v", result, err)
+	}
+}
+
 func TestAnExportOfATenant(t *testing.T) {
 	s := open(t, options(database(t)))
 	create(t, s)
