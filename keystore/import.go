@@ -271,6 +271,9 @@ func (im *importer) owner(ref string) (*owner, error) {
 	if im.o.CreateTenants && ref != "" && errors.As(err, new(*InvalidError)) {
 		o.tenantRecord, err = im.s.newTenant(im.s.ids.specOf(ref), im.now)
 		o.batch, o.stored = im.batch, false
+		if refused, ok := errors.AsType[*InvalidError](err); ok {
+			refused.Field = "tenant" // in a line, id is the key's
+		}
 	}
 	if err != nil {
 		return nil, err

@@ -163,6 +163,23 @@ func nothingImported(t *testing.T, s *keystore.Store) {
 	}
 }
 
+// In a line, id is the key's: a tenant that cannot be made is named as what it is.
+func TestATenantThatCannotBeMadeIsNamed(t *testing.T) {
+	for name, ids := range map[string]keystore.TenantIDs{"by id": {}, "by name": {UUID: true, UniqueNames: true}} {
+		t.Run(name, func(t *testing.T) {
+			o := options(database(t))
+			o.TenantIDs = ids
+			s := open(t, o)
+			bad := line(1, "mk-1")
+			bad.Tenant = "a\nb"
+			result, err := s.Import(t.Context(), keystore.ImportOptions{CreateTenants: true}, listed([]keystore.ImportedKey{bad}), noon)
+			if err != nil || len(result.Refused) != 1 || !strings.HasPrefix(result.Refused[0].Problem, "tenant: ") {
+				t.Errorf("%+v, %v", result, err)
+			}
+		})
+	}
+}
+
 func TestImportEndsWithItsSource(t *testing.T) {
 	for name, cut := range map[string]func(cancel func()) error{
 		"an error of the source": func(func()) error { return errors.New("line 7000: not JSON") },
