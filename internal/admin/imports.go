@@ -117,6 +117,9 @@ func (im *importer) keys(stream io.Reader) iter.Seq2[keystore.ImportedKey, error
 			if errors.Is(err, io.EOF) {
 				return
 			}
+			if number == 1 {
+				line = bytes.TrimPrefix(line, []byte("\ufeff")) // as some tools begin a file
+			}
 			var key keystore.ImportedKey
 			if err == nil && len(line) > 0 {
 				key, err = im.key(line)
