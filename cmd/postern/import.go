@@ -24,7 +24,7 @@ func (*keysImportCmd) Help() string {
 
 postern: what "postern keys export" writes, of a Postern with the same pepper; lines of another one are refused. Keys keep ids, states, expiries and secrets, with the ends of old ones.
 
-sha256: each line is the JSON of a key, as "postern keys get" shows it; id may be left out. hash is the SHA-256 of the whole printed key, in hex or unpadded base64url.
+sha256: each line is the JSON of a key, as "postern keys list" shows it; id may be left out. hash is the SHA-256 of the whole printed key, in hex or unpadded base64url.
 
 bcrypt, argon2id: the same, with hash as modular or PHC string ($2b$10$…, $argon2id$v=19$m=65536,t=3,p=4$…), and start, at least the first 6 characters of the key; up to 4 such keys may share one. bcrypt's cost may be 4 to 14; of argon2id m may be up to 131072 (KiB), t up to 10, m times t up to 524288, p up to 16. The first use of such a key takes as long as its hash does, and stores one that is found at once. bcrypt reads 72 bytes: longer keys are refused. Give an id, or the line is imported once more when its key has been used.
 

@@ -36,17 +36,17 @@ func (*keysCmd) Help() string {
 
 type keysCreateCmd struct {
 	located
-	Tenant      given          `placeholder:"T" help:"Owner: id, or name where names are unique. May be left out in profile default, which has the tenant default."`
-	Env         given          `placeholder:"E" help:"Environment of the key, for ever. May be left out where there is one."`
-	Name        string         `placeholder:"NAME" help:"Name, for lists."`
-	Description string         `placeholder:"TEXT" help:"What the key is for."`
-	Permission  []string       `sep:"none" placeholder:"R:A" help:"Permission, as resource:action. Repeatable; --permission= gives none. Default: those of the tenant."`
-	ExpiresIn   *time.Duration `placeholder:"720h" help:"Time until the key expires. Default: never."`
-	CIDR        []string       `name:"cidr" sep:"none" placeholder:"RANGE" help:"Address range that the key may be used from, like 10.0.0.0/8. Repeatable. Default: from anywhere."`
-	Metadata    []pair         `sep:"none" placeholder:"K=V" help:"Text to keep with the key. Repeatable."`
-	OnBehalfOf  string         `enum:"any,none" default:"any" placeholder:"WHO" help:"End users that the key may act for by X-On-Behalf-Of: any or none. Default: any."`
-	Limit       []string       `hidden:"" sep:"none"`
-	Remaining   *int64         `hidden:""`
+	Tenant      given     `placeholder:"T" help:"Owner: id, or name where names are unique. May be left out in profile default, which has the tenant default."`
+	Env         given     `placeholder:"E" help:"Environment of the key, for ever. May be left out where there is one."`
+	Name        string    `placeholder:"NAME" help:"Name, for lists."`
+	Description string    `placeholder:"TEXT" help:"What the key is for."`
+	Permission  []string  `sep:"none" placeholder:"R:A" help:"Permission, as resource:action. Repeatable; --permission= gives none. Default: those of the tenant."`
+	ExpiresIn   *lifetime `placeholder:"720h" help:"Time until the key expires, or never. Default: never."`
+	CIDR        []string  `name:"cidr" sep:"none" placeholder:"RANGE" help:"Address range that the key may be used from, like 10.0.0.0/8. Repeatable. Default: from anywhere."`
+	Metadata    []pair    `sep:"none" placeholder:"K=V" help:"Text to keep with the key. Repeatable."`
+	OnBehalfOf  string    `enum:"any,none" default:"any" placeholder:"WHO" help:"End users that the key may act for by X-On-Behalf-Of: any or none. Default: any."`
+	Limit       []string  `hidden:"" sep:"none"`
+	Remaining   *int64    `hidden:""`
 }
 
 // Help is the detail of the command's help.
@@ -94,12 +94,8 @@ func (k *keysCreateCmd) request(now time.Time) (admin.KeyRequest, error) {
 	if len(k.Permission) == 1 && k.Permission[0] == "" {
 		r.Permissions = []string{}
 	}
-	if k.ExpiresIn != nil {
-		if *k.ExpiresIn <= 0 {
-			return r, misuse(fmt.Errorf("--expires-in %v is not in the future", *k.ExpiresIn), "postern keys create --help")
-		}
-		end := now.Add(*k.ExpiresIn)
-		r.ExpiresAt = &end
+	if k.ExpiresIn != nil && *k.ExpiresIn != 0 {
+		r.ExpiresAt = new(k.ExpiresIn.from(now))
 	}
 	var err error
 	if r.Metadata, err = object(k.Metadata); err != nil {
@@ -141,7 +137,7 @@ type keysListCmd struct {
 	Env    given   `placeholder:"E" help:"Only those of this environment."`
 	State  *string `enum:"active,disabled,expired,revoked" placeholder:"S" help:"Only those that are now active, disabled, expired or revoked."`
 
-	Expiring *lifetime `placeholder:"720h" help:"Only those that end within this time: active ones, unless --state says otherwise."`
+	Expiring *span `placeholder:"720h" help:"Only those that end within this time: active ones, unless --state says otherwise."`
 }
 
 // Help is the detail of the command's help.

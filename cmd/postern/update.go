@@ -88,14 +88,25 @@ func (l *lifetime) UnmarshalText(text []byte) error {
 		*l = 0
 		return nil
 	}
+	if _, err := time.ParseDuration(string(text)); err != nil {
+		return fmt.Errorf("%q is neither a length of time like 720h nor never", text)
+	}
+	return (*span)(l).UnmarshalText(text)
+}
+
+// span is a length of time from now on.
+type span time.Duration
+
+// UnmarshalText takes what lies in the future.
+func (s *span) UnmarshalText(text []byte) error {
 	d, err := time.ParseDuration(string(text))
 	if err != nil {
-		return fmt.Errorf("%q is neither a length of time like 720h nor never", text)
+		return fmt.Errorf("%q is not a length of time like 720h", text)
 	}
 	if d <= 0 {
 		return fmt.Errorf("%v is not in the future", d)
 	}
-	*l = lifetime(d)
+	*s = span(d)
 	return nil
 }
 

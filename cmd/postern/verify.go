@@ -60,7 +60,7 @@ func (k *keysVerifyCmd) Run(ctx context.Context, out *output) error {
 
 // readKey reads one line, without showing what is typed.
 func (o *output) readKey() (string, error) {
-	const limit = 4 << 10 // more than any key has
+	const limit = 4 << 10 // more than any key has: what is longer is refused without its rest
 	var content []byte
 	var err error
 	if f, ok := o.stdin.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
@@ -75,7 +75,7 @@ func (o *output) readKey() (string, error) {
 	switch line := strings.TrimRight(string(content), "\r\n"); {
 	case line == "":
 		return "", errors.New("there is no key on standard input")
-	case len(content) > limit, strings.ContainsAny(line, "\r\n"):
+	case strings.ContainsAny(line, "\r\n"):
 		return "", errors.New("there is more than one key on standard input")
 	default:
 		return line, nil
