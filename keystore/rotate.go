@@ -16,7 +16,7 @@ import (
 const (
 	keepEnded    = 30 * 24 * time.Hour
 	maxEnded     = 8
-	maxSecrets   = 32 // of a key, ended ones included; only an import brings so many
+	maxSecrets   = 32 // of a key, ended ones included; only an import brings so many, and what it brought is kept
 	maxRotations = math.MaxUint16
 )
 
@@ -203,7 +203,8 @@ func (s *Store) addMinted(tx *store.Tx, r *record, now time.Time) (Credential, e
 		return Credential{}, err
 	}
 	last := r.secrets[len(r.secrets)-1].number
-	if last == maxRotations || len(r.secrets) == maxSecrets && !slices.ContainsFunc(r.secrets, func(s secret) bool { return s.over(toMillis(now)) }) {
+	forgettable := func(s secret) bool { return s.kind == kindMinted && s.over(toMillis(now)) }
+	if last == maxRotations || len(r.secrets) >= maxSecrets && !slices.ContainsFunc(r.secrets, forgettable) {
 		return Credential{}, errors.New("it has had all the secrets that a key can have")
 	}
 	for range mintAttempts {
@@ -274,12 +275,13 @@ func (r *record) difference(before []secret) (ended, ends []secret) {
 	return ended, ends
 }
 
-// prune forgets secrets that ended long ago, or many ended ones ago. It reports whether it did.
+// prune forgets secrets that ended long ago, or many ended ones ago. It reports whether it did. Imported ones stay: were one forgotten,
+// the line that brought it would be news to the next import of the same file, and so work again.
 func (r *record) prune(now int64) bool {
 	kept := make([]secret, 0, len(r.secrets))
 	ended := 0
 	for i, s := range slices.Backward(r.secrets) {
-		if i < len(r.secrets)-1 && s.over(now) {
+		if i < len(r.secrets)-1 && s.kind == kindMinted && s.over(now) {
 			if ended++; ended > maxEnded || now-toMillis(s.endsAt()) >= keepEnded.Milliseconds() {
 				continue
 			}

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/postern-auth/postern/keystore"
 )
 
@@ -102,4 +104,44 @@ func TestSecretsThatEndedLongAgoAreForgotten(t *testing.T) {
 	_ = s.Close()
 	s = open(t, o)
 	wants(t, s, now, map[string]error{first: keystore.ErrUnknown, second: nil, third: nil})
+}
+
+// An imported secret that ended stays known, however long ago it ended: the same file again, whose lines have no ids, must not bring it
+// back as another key.
+func TestAnImportedSecretThatEndedIsNotImportedAgain(t *testing.T) { // R-KEY-4
+	slow := slowLine(2, keystore.HashBcrypt, "mk-abc", bcrypted(t, "mk-abc-slow"))
+	lines := []keystore.ImportedKey{line(1, "foreign-key"), slow}
+	for i := range lines {
+		lines[i].ID = ""
+	}
+	s := open(t, options(database(t)))
+	again := func(want keystore.ImportResult) {
+		t.Helper()
+		got, err := s.Import(t.Context(), keystore.ImportOptions{}, listed(lines), noon)
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Fatal(diff, err)
+		}
+	}
+	again(keystore.ImportResult{Added: 2})
+	var ids []string
+	for k, err := range s.Keys(t.Context(), keystore.Filter{}, noon) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, k.ID)
+	}
+	now := noon
+	for range 10 {
+		for _, id := range ids {
+			rotate(t, s, id, 0, now)
+		}
+		now = now.Add(31 * 24 * time.Hour)
+	}
+	again(keystore.ImportResult{Skipped: 2})
+	wants(t, s, now, map[string]error{"foreign-key": keystore.ErrExpired, "mk-abc-slow": keystore.ErrExpired})
+	for _, id := range ids {
+		if k, err := s.Key(t.Context(), id, now); err != nil || len(k.Secrets) != 3 { // the newest, the one that it ended, and the imported one
+			t.Errorf("%+v, %v", k.Secrets, err)
+		}
+	}
 }
