@@ -222,14 +222,16 @@ func (a *attempts) close() {
 	a.group.Wait()
 }
 
-// lookupByStart is Lookup for a text that was refused so far: another error than [ErrUnknown] stays.
+// lookupByStart is Lookup for a text that was refused so far: another error than [ErrUnknown] stays. Starts are looked up whatever it
+// is: the time shall not tell which.
 func (s *Store) lookupByStart(ctx context.Context, text string, p *Prepare, now time.Time, refused error) (Match, error) {
-	if !errors.Is(refused, ErrUnknown) || s.index.Load().slow.count.Load() == 0 {
+	rows := s.index.Load().slow.find(text)
+	if len(rows) == 0 || !errors.Is(refused, ErrUnknown) {
 		return Match{}, refused
 	}
 	within, cancel := patience(ctx)
 	defer cancel()
-	if err := s.proveSlowly(within, text, now); err != nil {
+	if err := s.proveSlowly(within, text, rows, now); err != nil {
 		return Match{}, err
 	}
 	return s.lookupSlowly(ctx, text, p, now)
@@ -237,12 +239,8 @@ func (s *Store) lookupByStart(ctx context.Context, text string, p *Prepare, now 
 
 // proveSlowly compares an unknown text with the slow secrets that begin like it. Without error there is no slow secret for it any
 // more: it is found by hash.
-func (s *Store) proveSlowly(ctx context.Context, text string, now time.Time) error {
-	if len(text) > maxPrintedLength {
-		return ErrUnknown
-	}
-	rows := s.index.Load().slow.find(text)
-	if len(rows) == 0 {
+func (s *Store) proveSlowly(ctx context.Context, text string, rows []slowRow, now time.Time) error {
+	if len(rows) == 0 || len(text) > maxPrintedLength {
 		return ErrUnknown
 	}
 	h := s.hashers.get()

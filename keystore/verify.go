@@ -28,7 +28,7 @@ func (s *Store) Verify(ctx context.Context, text string, now time.Time) (Key, er
 	if errors.Is(verdict, ErrUnknown) && !s.readOnly {
 		within, cancel := context.WithTimeout(ctx, verifyingPatience)
 		defer cancel()
-		if verdict = s.proveSlowly(within, text, now); verdict == nil {
+		if verdict = s.proveSlowly(within, text, s.index.Load().slow.find(text), now); verdict == nil {
 			verdict = prove(text, now, &f)
 		}
 	}
