@@ -145,7 +145,7 @@ func (l *auditLine) ending() (*logEnding, error) {
 	return e, l.secrets(e)
 }
 
-// secrets reads which secrets were ended: names, and NAME=TIME of those that end later. The log has a list as one text; one that is a list is taken, too.
+// secrets reads which secrets were ended: names, and NAME=TIME of those that end later. Older logs have a list as one text.
 func (l *auditLine) secrets(e *logEnding) error {
 	ended, err := listed(l.Ended)
 	if err != nil {
