@@ -37,6 +37,9 @@ type Snapshot struct {
 // It may be open for long, and so must not keep a commit from enlarging the map: when one waits, the next step of the Snapshot is [ErrInterrupted]. pause is
 // the time between two pieces of 64 KiB, so that what else the process does is not held up; zero for a process that does nothing else.
 func (db *DB) Snapshot(pause time.Duration, fn func(*Snapshot) error) error {
+	s := &Snapshot{file: db.file, ended: make(chan struct{}), pause: pause}
+	db.snapshots.add(s.ended) // before there is a transaction that a commit may wait for
+	defer db.snapshots.remove(s.ended)
 	for range maxTries {
 		tx, err := db.begin(readTx)
 		if err != nil {
@@ -47,18 +50,11 @@ func (db *DB) Snapshot(pause time.Duration, fn func(*Snapshot) error) error {
 			tx.end()
 			continue
 		}
-		return db.hold(tx, &Snapshot{file: db.file, meta: m, pause: pause}, fn)
+		defer tx.end() // it keeps the pages of s from being overwritten
+		s.meta = m
+		return fn(s)
 	}
 	return ErrInterrupted
-}
-
-// hold calls fn with s, which the transaction keeps from being overwritten.
-func (db *DB) hold(tx *Tx, s *Snapshot, fn func(*Snapshot) error) error {
-	defer tx.end()
-	s.ended = make(chan struct{})
-	db.snapshots.add(s.ended)
-	defer db.snapshots.remove(s.ended)
-	return fn(s)
 }
 
 // Interrupted is closed when a commit waits for the Snapshot to end, for who may be waiting for something else.
