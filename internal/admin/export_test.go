@@ -1,5 +1,10 @@
 package admin
 
+import (
+	"io"
+	"net/http"
+)
+
 // Resources are the patterns of what a handler answers, with the methods of each.
 func Resources() map[string][]string {
 	all := make(map[string][]string)
@@ -9,4 +14,9 @@ func Resources() map[string][]string {
 		}
 	}
 	return all
+}
+
+// Interruptible is what a backup writes to.
+func Interruptible(w http.ResponseWriter, interrupted <-chan struct{}) io.Writer {
+	return interruptible{unhurried{w: w}, interrupted}
 }

@@ -2,10 +2,12 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/postern-auth/postern/keystore"
@@ -78,20 +80,42 @@ func (h *handler) backup(w http.ResponseWriter, r *http.Request, _ time.Time) er
 	if _, err := parameters(r); err != nil {
 		return err
 	}
+	var watch sync.WaitGroup
+	defer watch.Wait() // it must not touch a connection that is not ours any more
 	ctx, sent := context.WithCancel(r.Context())
 	defer sent()
 	return h.Keys.Backup(ctx, h.pause(), func(size int64, interrupted <-chan struct{}) io.Writer {
 		w.Header().Set("Content-Type", contentDatabase)
 		w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
-		go func() { // a client that reads no more must not hold up changes
+		watch.Go(func() { // a client that reads no more must not hold up changes
 			select {
 			case <-ctx.Done():
 			case <-interrupted:
 				_ = http.NewResponseController(w).SetWriteDeadline(time.Unix(0, 0))
 			}
-		}()
-		return unhurried{w: w}
+		})
+		return interruptible{unhurried{w: w}, interrupted}
 	})
+}
+
+var errInterrupted = errors.New("the backup was interrupted")
+
+// interruptible is unhurried until it is interrupted. A write that has begun by then is ended by whoever sets the deadline, and no
+// other begins.
+type interruptible struct {
+	unhurried
+	interrupted <-chan struct{}
+}
+
+// Write writes to w.
+func (i interruptible) Write(p []byte) (int, error) {
+	i.extend()
+	select {
+	case <-i.interrupted: // the deadline may have been set before it was extended
+		return 0, errInterrupted
+	default:
+		return i.w.Write(p)
+	}
 }
 
 // Examine has everything in the store looked at. Faults come without an error.

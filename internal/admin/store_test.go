@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -89,6 +90,20 @@ func TestABackupThatBreaksOff(t *testing.T) {
 	refused, ok := errors.AsType[*admin.Error](r.client().Backup(t.Context(), io.Discard))
 	if !ok || refused.Status != http.StatusServiceUnavailable {
 		t.Errorf("%v", refused)
+	}
+}
+
+// A commit that waits for a backup waits for no client: what was interrupted writes nothing more, whatever its deadline is.
+func TestABackupThatIsInterruptedWritesNoMore(t *testing.T) {
+	interrupted := make(chan struct{})
+	recorder := httptest.NewRecorder()
+	w := admin.Interruptible(recorder, interrupted)
+	if _, err := io.WriteString(w, "before"); err != nil {
+		t.Error(err)
+	}
+	close(interrupted)
+	if n, err := io.WriteString(w, "after"); n != 0 || err == nil || recorder.Body.String() != "before" {
+		t.Errorf("%d, %v: wrote %q", n, err, recorder.Body)
 	}
 }
 
