@@ -67,20 +67,30 @@ func TestHealth(t *testing.T) {
 	}
 }
 
+// stuckCache makes the reading of a record last until it is released.
+type stuckCache struct{ reached, released chan struct{} }
+
+func newStuckCache() stuckCache { return stuckCache{make(chan struct{}, 1), make(chan struct{})} }
+
+func (c stuckCache) Get(uint64) (*keystore.Cached, bool) { return nil, false }
+
+func (c stuckCache) Set(uint64, *keystore.Cached, int64) {
+	select {
+	case c.reached <- struct{}{}:
+	default: // it holds one already
+	}
+	<-c.released
+}
+
 func TestDrainAnswersWhatIsInFlight(t *testing.T) {
 	t.Parallel()
-	cache := stuckCache{make(chan struct{})}
+	cache := newStuckCache()
 	g := newGateWith(t, options(t), cache)
 	s := serve(t, g, nil)
 	message := extauthz.Sample(t, extauthz.ShapeList, g.key(keystore.KeySpec{}))
 	answered := make(chan string, 1)
-	begun := make(chan struct{})
-	go func() {
-		close(begun)
-		answered <- s.reason(t.Context(), message)
-	}()
-	<-begun
-	time.Sleep(50 * time.Millisecond) // until the check waits for the store
+	go func() { answered <- s.reason(t.Context(), message) }()
+	<-cache.reached // the check waits for the store
 	time.AfterFunc(50*time.Millisecond, func() { close(cache.released) })
 	if err := s.Drain(t.Context()); err != nil {
 		t.Errorf("Drain: %v", err)
@@ -92,7 +102,7 @@ func TestDrainAnswersWhatIsInFlight(t *testing.T) {
 
 func TestDrainHasAnEnd(t *testing.T) {
 	t.Parallel()
-	cache := stuckCache{make(chan struct{})}
+	cache := newStuckCache()
 	g := newGateWith(t, options(t), cache)
 	t.Cleanup(func() { close(cache.released) })
 	s := serve(t, g, nil)
@@ -102,7 +112,7 @@ func TestDrainHasAnEnd(t *testing.T) {
 		_, err := s.send(t.Context(), message)
 		ended <- err
 	}()
-	time.Sleep(50 * time.Millisecond) // until the check waits for the store
+	<-cache.reached // the check waits for the store
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := s.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) {

@@ -188,18 +188,11 @@ func TestCallsThatAreOverAreNotDecided(t *testing.T) {
 	}
 }
 
-// stuckCache makes the reading of a record last until it is released.
-type stuckCache struct{ released chan struct{} }
-
-func (c stuckCache) Get(uint64) (*keystore.Cached, bool) { return nil, false }
-
-func (c stuckCache) Set(uint64, *keystore.Cached, int64) { <-c.released }
-
 // R-RESP-6: a check that waits for the store is answered a little before its deadline.
 func TestSlowStore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		cache := stuckCache{make(chan struct{})}
+		cache := newStuckCache()
 		g := newGateWith(t, options(t), cache)
 		t.Cleanup(func() { close(cache.released) })
 		s := serve(t, g, nil)
@@ -222,7 +215,7 @@ func TestSlowStore(t *testing.T) {
 func TestOverload(t *testing.T) {
 	t.Parallel()
 	const atOnce, all = 10, 1000
-	cache := stuckCache{make(chan struct{})}
+	cache := newStuckCache()
 	g := newGateWith(t, options(t), cache)
 	s := serve(t, g, func(o *extauthz.ServiceOptions) { o.MaxInFlight = atOnce })
 	message := extauthz.Sample(t, extauthz.ShapeList, g.key(keystore.KeySpec{}))
