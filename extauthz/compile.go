@@ -172,7 +172,7 @@ func (c *compiler) auth(at string, s PolicySpec, p *policy) {
 			passing.remove = append(passing.remove, place.header)
 		}
 	}
-	p.passing, p.stripped = newPieces(passing), newPieces(stripped)
+	p.passing, p.stripped = encode(passing), encode(stripped)
 }
 
 // addRoutes notes every combination of a policy's hosts and paths.

@@ -81,7 +81,7 @@ func (d *Decision) EndUser() string { return d.endUser }
 type nameValue struct{ name, value string }
 
 // pieces is a part of many replies that is known before any request comes: what a key, a policy or a profile gives to
-// each of them. newPieces turns it into bytes of the reply, once, and these never change.
+// each of them. encode turns it into bytes of the reply, once, and these never change.
 //
 // An allow is the union of: the key's pieces, or the profile's where there is no key; the pieces of the end user's
 // absence, or the end user's own headers; the policy's; and the decision's extra removals.
@@ -90,8 +90,4 @@ type pieces struct {
 	remove   []string    // request headers to remove
 	respond  []nameValue // response headers, on whatever the client gets
 	metadata []nameValue // strings for access logs
-	encoded  encoded
 }
-
-// newPieces gives p its encoded form, and keeps no other: there is one for each cached key.
-func newPieces(p pieces) *pieces { return &pieces{encoded: encode(&p)} }

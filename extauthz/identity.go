@@ -53,7 +53,7 @@ type preparedKey struct {
 	delegates   bool // it may act for end users
 
 	identity string  // of the owner alone, where the profile sends it; "" elsewhere
-	pieces   *pieces // of every reply to this key, whatever the end user
+	pieces   encoded // of every reply to this key, whatever the end user; here itself, so that no pointer is to be followed
 }
 
 // prepare is the keystore.Prepare of this configuration.
@@ -96,18 +96,15 @@ func (a *Authorizer) prepareKey(k *keystore.Key) *preparedKey {
 		given.respond = []nameValue{{a.profile.header(fromEnvironment), k.Environment}}
 	}
 	given.metadata = []nameValue{{"tenant_id", k.Tenant}, {"environment", k.Environment}, {"key_id", k.ID}}
-	p.pieces = newPieces(given)
+	p.pieces = *encode(given)
 	return p
 }
 
 // size is about what p takes in memory beside the record of its key.
 func (p *preparedKey) size() int {
 	n := int(unsafe.Sizeof(*p)) + len(p.cidrs)*int(unsafe.Sizeof(netip.Prefix{})) + len(p.identity)
-	if p.pieces != nil {
-		e := &p.pieces.encoded
-		n += int(unsafe.Sizeof(*p.pieces)) + len(e.set) + len(e.remove) + len(e.respond) + len(e.denied) + len(e.metadata)
-	}
-	return n
+	e := &p.pieces
+	return n + len(e.set) + len(e.remove) + len(e.respond) + len(e.denied) + len(e.metadata)
 }
 
 // valueOf returns what a managed header says of a key, whoever the end user is; "" removes it.

@@ -60,9 +60,9 @@ type Authorizer struct {
 	warnings []*ProblemError
 
 	// For replies.
-	public         *pieces                 // of an allow without a key: all managed headers removed
-	noEndUser      *pieces                 // of an allow with a key but without an end user
-	nothing        *pieces                 // what stands where there is no more to add
+	public         *encoded                // of an allow without a key: all managed headers removed
+	noEndUser      *encoded                // of an allow with a key but without an end user
+	nothing        *encoded                // what stands where there is no more to add
 	reasons        [reasonCount + 1][]byte // as entries of the metadata; the last one for reasons that do not exist
 	refusals       [classCount]*reply      // by class; nil for ClassAllowed
 	endUserHeader  string                  // that carries the verified end user; "" where the profile has none
@@ -140,7 +140,7 @@ func (a *Authorizer) prepareReplies() {
 			noEndUser.remove = append(noEndUser.remove, o.header)
 		}
 	}
-	a.public, a.noEndUser, a.nothing = newPieces(public), newPieces(noEndUser), newPieces(pieces{})
+	a.public, a.noEndUser, a.nothing = encode(public), encode(noEndUser), encode(pieces{})
 	for reason := range reasonCount + 1 {
 		a.reasons[reason] = appendMetadata(nil, "reason", reason.String())
 	}

@@ -76,8 +76,8 @@ type policy struct {
 	preflight    bool
 	upgrades     []string // in lower case; nil: any
 
-	passing  *pieces // what an allow with a credential adds: the removal of credentials
-	stripped *pieces // the same for an allow without one: all of them
+	passing  *encoded // what an allow with a credential adds: the removal of credentials
+	stripped *encoded // the same for an allow without one: all of them
 }
 
 // reads reports whether the policy looks at a place at all.

@@ -56,7 +56,7 @@ type encoded struct {
 	metadata []byte // entries of the Struct
 }
 
-func encode(p *pieces) encoded {
+func encode(p pieces) *encoded {
 	e := encoded{sound: p.proper()}
 	for _, h := range p.set {
 		e.size += len(h.name) + len(h.value)
@@ -76,17 +76,17 @@ func encode(p *pieces) encoded {
 }
 
 // packed returns e in one piece of memory, as there is one for each cached key.
-func (e encoded) packed() encoded {
+func (e encoded) packed() *encoded {
 	all := slices.Concat(e.set, e.remove, e.respond, e.denied, e.metadata)
 	for _, part := range []*[]byte{&e.set, &e.remove, &e.respond, &e.denied, &e.metadata} {
 		n := len(*part)
 		*part, all = all[:n:n], all[n:]
 	}
-	return e
+	return &e
 }
 
 // proper reports whether names are names and values can be said (R-RESP-3).
-func (p *pieces) proper() bool {
+func (p pieces) proper() bool {
 	for _, h := range slices.Concat(p.set, p.respond) {
 		if !isLowerToken(h.name) || !printable(h.value) {
 			return false
@@ -135,10 +135,10 @@ func (a *Authorizer) appendResponse(dst []byte, d *Decision, r *Request) []byte 
 func (a *Authorizer) answers(d *Decision) bool {
 	size := 0
 	for _, p := range a.parts(d) {
-		if p == nil || !p.encoded.sound {
+		if p == nil || !p.sound {
 			return false
 		}
-		size += p.encoded.size
+		size += p.size
 	}
 	endUser, identity := a.own(d)
 	if endUser != "" {
@@ -157,25 +157,25 @@ func (a *Authorizer) answers(d *Decision) bool {
 }
 
 // parts returns the prepared pieces that make an allow. One that is missing is nil.
-func (a *Authorizer) parts(d *Decision) [3]*pieces {
+func (a *Authorizer) parts(d *Decision) [3]*encoded {
 	switch {
 	case d.policy == nil:
-		return [3]*pieces{}
+		return [3]*encoded{}
 	case d.key == nil:
-		return [3]*pieces{a.public, d.policy.stripped, a.nothing}
+		return [3]*encoded{a.public, d.policy.stripped, a.nothing}
 	case d.endUser == "":
-		return [3]*pieces{d.key.pieces, d.policy.passing, a.noEndUser}
+		return [3]*encoded{&d.key.pieces, d.policy.passing, a.noEndUser}
 	default:
-		return [3]*pieces{d.key.pieces, d.policy.passing, a.nothing}
+		return [3]*encoded{&d.key.pieces, d.policy.passing, a.nothing}
 	}
 }
 
 // known returns what a proven key puts into every reply: headers of a denial, and metadata.
 func (d *Decision) known() (denied, metadata []byte) {
-	if d.key == nil || d.key.pieces == nil || !d.key.pieces.encoded.sound {
+	if d.key == nil || !d.key.pieces.sound {
 		return nil, nil
 	}
-	return d.key.pieces.encoded.denied, d.key.pieces.encoded.metadata
+	return d.key.pieces.denied, d.key.pieces.metadata
 }
 
 // own returns the values of the request headers that depend on the request itself; "" where there is no such header.
@@ -194,7 +194,7 @@ func (a *Authorizer) appendAllow(dst []byte, d *Decision) []byte {
 	dst = appendSize(dst, checkStatus, 0) // code 0
 	dst, ok := begin(dst, checkOK)
 	for _, p := range parts {
-		dst = append(dst, p.encoded.set...)
+		dst = append(dst, p.set...)
 	}
 	endUser, identity := a.own(d)
 	if endUser != "" {
@@ -204,13 +204,13 @@ func (a *Authorizer) appendAllow(dst []byte, d *Decision) []byte {
 		dst = appendHeader(dst, okHeaders, a.identityHeader, identity)
 	}
 	for _, p := range parts {
-		dst = append(dst, p.encoded.remove...)
+		dst = append(dst, p.remove...)
 	}
 	for _, name := range d.extra {
 		dst = appendString(dst, okRemove, name)
 	}
 	for _, p := range parts {
-		dst = append(dst, p.encoded.respond...)
+		dst = append(dst, p.respond...)
 	}
 	return a.appendMetadataOf(end(dst, ok), d, d.reason)
 }
