@@ -54,6 +54,9 @@ func mendFolder(path string) (narrowed []string, folder owner, err error) {
 		if err := os.MkdirAll(path, dirMode); err != nil {
 			return nil, owner{}, fmt.Errorf("making data folder: %w", err)
 		}
+		if err := syncDir(filepath.Dir(path)); err != nil && !errors.Is(err, fs.ErrPermission) { // a folder that may be written in, and not listed
+			return nil, owner{}, fmt.Errorf("making data folder: %w", err)
+		}
 	}
 	folder, err = checkFolder(path, func() error {
 		narrowed = []string{path}

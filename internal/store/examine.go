@@ -29,20 +29,23 @@ type Examination struct {
 	Records int // of tables
 	Entries int // of indexes
 	Changes int // in the feed
+
+	over bool // nothing can be read any more
 }
 
 // File examines what no table owns: the pages, the facts about the file, and the feed. The error says that the examination could not go on.
 func (e *Examination) File(ctx context.Context) error {
-	for _, part := range []func() error{e.DB.Check, func() error { return e.pages(ctx) }, e.feed} {
-		if err := e.take("file", part()); err != nil {
-			return err
-		}
+	if err := e.DB.Check(); err != nil {
+		e.over = true
+		return e.take("file", err)
 	}
-	return nil
+	return errors.Join(e.take("file", e.pages(ctx)), e.take("file", e.feed()))
 }
 
 // problem is err without what all damage has in common.
-func problem(err error) string { return strings.ReplaceAll(err.Error(), ErrCorrupt.Error()+": ", "") }
+func problem(err error) string {
+	return strings.ReplaceAll(strings.ReplaceAll(err.Error(), ErrCorrupt.Error()+": ", ""), "\n", ": ")
+}
 
 // take makes damage a fault: what else there is is still looked at.
 func (e *Examination) take(place string, err error) error {
@@ -214,7 +217,7 @@ func (i *index[R]) claimed(entry []byte) (k []byte, ok bool) {
 func (e *Examination) walk(
 	ctx context.Context, bucket []byte, look func(tx *Tx, bt *view, key, value []byte) []string, place func(key []byte) string,
 ) error {
-	for from, more := []byte(nil), true; more; {
+	for from, more := []byte(nil), !e.over; more; {
 		if err := e.rest(ctx); err != nil {
 			return err
 		}

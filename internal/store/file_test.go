@@ -274,6 +274,9 @@ func fillUp(args []string) error {
 	for i := range uint64(1000) {
 		r, err := db.Update(func(tx *store.Tx) error { return blobTable().Put(tx, store.Number(i), make([]byte, 30000)) })
 		if err != nil {
+			if !errors.Is(err, store.ErrFull) {
+				return err
+			}
 			break
 		}
 		revision = r

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"strings"
 	"syscall"
 )
 
@@ -83,12 +84,26 @@ func (db *DB) abandon(p any) error {
 }
 
 // corrupt turns what bolt panicked with into an error: a page fault, a failed assertion, an index out of the range of a broken page.
-func corrupt(p any) error { return fmt.Errorf("%w: %v", ErrCorrupt, p) }
+func corrupt(p any) error {
+	if _, fault := p.(interface{ Addr() uintptr }); fault {
+		return fmt.Errorf("%w: a page of the file cannot be read", ErrCorrupt)
+	}
+	return fmt.Errorf("%w: %v", ErrCorrupt, p)
+}
 
-// full marks the errors of a disk without space.
+// full marks the errors of a disk without space. bbolt keeps of an error of its own growth only the text.
 func full(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
-		return fmt.Errorf("%w: %w", ErrFull, err)
+	if err == nil {
+		return nil
+	}
+	ofGrowth := strings.HasPrefix(err.Error(), "file resize error: ") || strings.HasPrefix(err.Error(), "file sync error: ")
+	for _, space := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
+		switch {
+		case errors.Is(err, space):
+			return fmt.Errorf("%w: %w", ErrFull, err)
+		case ofGrowth && strings.HasSuffix(err.Error(), ": "+space.Error()):
+			return fmt.Errorf("%w: growing the file: %w", ErrFull, space)
+		}
 	}
 	return err
 }

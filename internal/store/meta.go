@@ -89,16 +89,17 @@ func checkFormat(tx *Tx) error {
 // checkMACs refuses a file of the other kind: the fact of its format shows which one it is.
 func checkMACs(bt *view) error {
 	b := bt.Bucket([]byte(metaBucket))
-	if b == nil {
+	if b == nil || b.Get([]byte(formatKey)) == nil {
 		return nil // which is found next
 	}
 	frame := b.Get([]byte(formatKey))
 	at, key := placeOf(metaBucket), []byte(formatKey)
 	var plain *frames
 	sealed := len(frame) == frameSize(4)+macSize
-	_, _, damaged := plain.open(at, key, frame[:min(len(frame), frameSize(4))])
+	if _, _, err := plain.open(at, key, frame[:min(len(frame), frameSize(4))]); err != nil {
+		return fmt.Errorf("fact of the format: %w", err)
+	}
 	switch {
-	case damaged != nil: // likewise
 	case bt.frames == nil && sealed:
 		return fmt.Errorf("%w: those of this file have them", ErrMAC)
 	case bt.frames != nil && !sealed:
