@@ -35,6 +35,7 @@ func TestMLM(t *testing.T) {
 	t.Run("keys stay in their environment", environments(g, c))
 	t.Run("the environment is on every response", environmentOnResponses(g, c))
 	t.Run("a client's environment changes nothing", environmentFromClients(g, c))
+	t.Run("keys of another system keep working", foreignKeys(g, c))
 	t.Run("the contract's own examples come out so", mlmExamples(g, c))
 	t.Run("every change is on record", recorded(g))
 	t.Run("no secret is written anywhere", canary(g))
@@ -55,6 +56,7 @@ func promises(g *gate, c contract) func(*testing.T) {
 		t.Run("every protocol is asked about", protocols(g, c))
 		t.Run("every response has one request id", requestIDs(g, c))
 		t.Run("a key that ended is refused from then on", revocation(g, c))
+		t.Run("a credential is changed without a refusal", rotation(g, c))
 		t.Run("Envoy logs who it was", accessLog(g, c))
 		t.Run("what Postern cannot answer is refused, open or not", unanswerable(g, c))
 	}

@@ -70,6 +70,7 @@ func misplaced(t *testing.T, g *gate) { // R-CRED-5
 // written is all that Postern and Envoy wrote, by a name for test output.
 func (g *gate) written(t *testing.T) map[string][]byte {
 	t.Helper()
+	g.Run(t, "store", "backup", filepath.Join(g.dir, "backup.db"))
 	all := map[string][]byte{
 		"Postern's log":      []byte(g.Log()),
 		"Envoy's log":        []byte(g.rendered.Log()),
@@ -78,6 +79,7 @@ func (g *gate) written(t *testing.T) map[string][]byte {
 		"the metrics":        []byte(g.metrics(t)),
 		"the audit":          []byte(g.ask(t, "data/admin.sock", "/v1/audit?limit=10000")),
 		"the list of keys":   []byte(g.Run(t, "keys", "list", "-o", "json")),
+		"an export":          []byte(g.Run(t, "keys", "export")),
 		"a bootstrap":        g.render(t),
 	}
 	err := filepath.WalkDir(g.dir, func(path string, entry fs.DirEntry, err error) error {
