@@ -3,6 +3,7 @@ package extauthz
 import (
 	"errors"
 	"fmt"
+	"weak"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -92,13 +93,25 @@ func New(o Options) (*Authorizer, error) {
 	}
 	a.warnings = c.warnings
 	a.headers = newHeaderTable(a.profile)
-	a.prepared = keystore.NewPrepare(a.prepare)
+	a.prepared = newPrepare(a)
 	a.prepareReplies()
 	var err error
 	if a.metrics, err = newMetrics(o.Registerer); err != nil {
 		return nil, fmt.Errorf("registering metrics: %w", err)
 	}
 	return a, nil
+}
+
+// newPrepare is what prepares records for a. What is cached with it keeps no Authorizer that was replaced: cold records stay for
+// good, and one of each configuration would keep all of them.
+func newPrepare(a *Authorizer) *keystore.Prepare {
+	own := weak.Make(a)
+	return keystore.NewPrepare(func(k *keystore.Key) (value any, size int) {
+		if a := own.Value(); a != nil {
+			return a.prepare(k)
+		}
+		return nil, 0 // nobody asks any more
+	})
 }
 
 // settings checks what stands outside policies.
