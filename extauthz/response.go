@@ -323,7 +323,7 @@ func appendNumber(dst []byte, number byte, v int) []byte {
 // appendSize begins a field of that many bytes, which are to follow. Nearly all have few: that case is inlined.
 func appendSize(dst []byte, number byte, size int) []byte {
 	if uint(size) < 0x80 {
-		return append(dst, number<<3|byte(protowire.BytesType), byte(size))
+		return append(dst, number<<3|byte(protowire.BytesType), byte(size)) //nolint:gosec // it is small
 	}
 	return appendLarge(dst, number, size)
 }

@@ -102,12 +102,13 @@ func checkMACs(bt *view) error {
 	switch {
 	case bt.frames == nil && sealed:
 		return fmt.Errorf("%w: those of this file have them", ErrMAC)
-	case bt.frames != nil && !sealed:
+	case bt.frames == nil:
+		return nil
+	case !sealed:
 		return fmt.Errorf("%w: those of this file have none", ErrMAC)
-	case bt.frames != nil:
-		if _, _, err := bt.frames.open(at, key, frame); err != nil {
-			return ErrMACKey
-		}
+	}
+	if _, _, err := bt.frames.open(at, key, frame); err != nil {
+		return ErrMACKey
 	}
 	return nil
 }
