@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/alecthomas/kong"
@@ -61,12 +62,32 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return out.fail(misuse(err, "postern --help"))
 	}
+	if flag := twice(command); flag != "" {
+		return out.fail(misuse(fmt.Errorf("--%s is given twice, and has one value", flag), command.Selected().FullPath()+" --help"))
+	}
 	out.given = c.Output
 	command.BindTo(ctx, (*context.Context)(nil))
 	if err := command.Run(out); err != nil {
 		return out.fail(err)
 	}
 	return exitDone
+}
+
+// twice names a flag that is given two values where it has one: what is meant cannot be known, and the last one may be the wider.
+// Of --output and --config the last counts, so that a script can have its own before "$@".
+func twice(command *kong.Context) string {
+	seen := make(map[*kong.Flag]bool)
+	for _, p := range command.Path {
+		f := p.Flag
+		if f == nil || f.IsBool() || f.IsCumulative() || f.Name == "output" || f.Name == "config" {
+			continue
+		}
+		if seen[f] {
+			return f.Name
+		}
+		seen[f] = true
+	}
+	return ""
 }
 
 // misuse is an error of the command line, with the help that tells the right one.
