@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 
@@ -55,6 +57,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		panic("the command tree: " + err.Error())
 	}
 	out := &output{stdin: stdin, stdout: stdout, stderr: stderr}
+	if i := slices.IndexFunc(args, func(arg string) bool { return !utf8.ValidString(arg) }); i >= 0 { // the parser would replace bytes of it
+		return out.fail(misuse(fmt.Errorf("argument %d is not UTF-8", i+1), "postern --help"))
+	}
 	command, err := parser.Parse(args)
 	if helped {
 		return exitDone
