@@ -52,7 +52,7 @@ func readPepper(c *config.Config) ([]byte, error) {
 		return c.Pepper.Bytes(), nil
 	}
 	path := pepperPath(c)
-	text, err := os.ReadFile(filepath.Clean(path))
+	text, _, err := readFile(path, passing)
 	if err != nil {
 		return nil, fmt.Errorf("reading the pepper: %w", err)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -274,6 +276,49 @@ func TestVariablesAreRemembered(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"POSTERN_TEST_REMEMBERED"}, forgotten); diff != "" {
 		t.Errorf("forgotten (-want +got):\n%s", diff)
+	}
+}
+
+// A pipe in the place of a file is refused, and never waited for: whoever can put one there must not be able to keep a
+// Postern from reloading, or from ending. One that is there at the start is read, once.
+func TestPipesAreNotReadAgain(t *testing.T) {
+	t.Parallel()
+	const text = "version: 1\nshutdown: { delay: 0s }\n"
+	folder := t.TempDir()
+	p, said := serving(t, folder, text)
+	pipe := filepath.Join(folder, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	silent, err := os.OpenFile(pipe, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = silent.Close() })
+	if err := os.Rename(pipe, p.source.path); err != nil {
+		t.Fatal(err)
+	}
+	said.await(t, "it is a pipe or a device, which is not read again")
+	replaceFile(t, p.source.path, text)
+	said.await(t, "configuration reloaded")
+
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	if _, err := w.WriteString(text); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	once := unhardened(fmt.Sprintf("/dev/fd/%d", r.Fd()))
+	if _, err := once.read(); err != nil {
+		t.Errorf("reading a pipe at the start: %v", err)
+	}
+	if _, err := once.read(); err == nil || !strings.Contains(err.Error(), "not read again") {
+		t.Errorf("reading it again: %v", err)
 	}
 }
 

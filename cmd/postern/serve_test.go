@@ -32,9 +32,8 @@ func settingsFrom(t *testing.T, text string) settings {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := config.Load(path, config.Sources{ReadFile: readFile, LookupEnv: os.LookupEnv})
-	s := settings{Config: c}
-	if s.gate, s.warnings, err = gateOptions(c, err); err != nil {
+	s, err := unhardened(path).readGate()
+	if err != nil {
 		t.Fatal(err)
 	}
 	return s

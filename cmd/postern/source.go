@@ -2,12 +2,14 @@ package main
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"github.com/postern-auth/postern/config"
 )
@@ -44,12 +46,16 @@ func (r *source) read() (settings, error) {
 	if !hardened {
 		r.variables = map[string]string{}
 	}
+	refused := fs.FileMode(0)
+	if hardened {
+		refused = passing
+	}
 	var secrets []string
 	all := sha256.New()
 	r.files = nil
 	c, err := config.Load(r.path, config.Sources{
 		ReadFile: func(path string) ([]byte, fs.FileMode, error) {
-			content, mode, err := readFile(path)
+			content, mode, err := readFile(path, refused)
 			r.files = append(r.files, path)
 			_, _ = fmt.Fprintf(all, "%q %v %v %d\n", path, mode, err, len(content)) // a hash takes everything
 			_, _ = all.Write(content)
@@ -78,9 +84,13 @@ func (r *source) read() (settings, error) {
 // maxRead is more than config takes of a file, so that it can refuse a longer one.
 const maxRead = 8 << 20
 
-// readFile reads a file that the configuration names, with its mode.
-func readFile(path string) ([]byte, fs.FileMode, error) {
-	f, err := os.Open(filepath.Clean(path))
+// passing are the kinds of files whose content is there once, as in `serve --config <(…)`. To read them again may take forever.
+const passing = fs.ModeNamedPipe | fs.ModeSocket | fs.ModeDevice
+
+// readFile reads a file that the configuration names, with its mode, unless it is of a kind that is refused. It does not
+// wait until somebody opens a pipe at its other end.
+func readFile(path string, refused fs.FileMode) ([]byte, fs.FileMode, error) {
+	f, err := os.OpenFile(filepath.Clean(path), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -88,6 +98,9 @@ func readFile(path string) ([]byte, fs.FileMode, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, 0, err
+	}
+	if info.Mode()&refused != 0 {
+		return nil, 0, errors.New("it is a pipe or a device, which is not read again")
 	}
 	content, err := io.ReadAll(io.LimitReader(f, maxRead))
 	return content, info.Mode(), err

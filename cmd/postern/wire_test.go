@@ -23,8 +23,8 @@ func problemsOf(t *testing.T, text string) (problems, warnings []string) {
 		t.Fatal(err)
 	}
 	at := func(p config.Problem) string { return p.Path + ":" + string(rune('0'+p.Line)) }
-	c, err := config.Load(path, config.Sources{ReadFile: readFile, LookupEnv: os.LookupEnv})
-	_, warned, err := gateOptions(c, err)
+	s, err := unhardened(path).read()
+	_, warned, err := gateOptions(s.Config, err)
 	if invalid, ok := errors.AsType[*config.InvalidError](err); ok {
 		for _, p := range invalid.Problems {
 			problems = append(problems, at(p))
