@@ -156,21 +156,8 @@ func TestCheckDirLooksAtAllThatLiesThere(t *testing.T) {
 func TestTheFolderHasOneOwner(t *testing.T) {
 	t.Parallel()
 	needRoot(t)
-	theirs := func(t *testing.T) string { // a folder of nobody's
-		t.Helper()
-		path := newPath(t)
-		for dir := filepath.Dir(path); dir != os.TempDir(); dir = filepath.Dir(dir) {
-			if err := os.MkdirAll(dir, 0o755); err != nil {
-				t.Fatal(err)
-			}
-			chmod(t, dir, 0o755)
-		}
-		chmod(t, filepath.Dir(path), 0o700)
-		chown(t, filepath.Dir(path))
-		return path
-	}
 	t.Run("root makes files that are the owner's", func(t *testing.T) {
-		path := theirs(t)
+		path := nobodys(t)
 		if err := openAndClose([]string{path}); err != nil {
 			t.Fatal(err)
 		}
@@ -182,7 +169,7 @@ func TestTheFolderHasOneOwner(t *testing.T) {
 		}
 	})
 	t.Run("root refuses a file that is not the owner's", func(t *testing.T) {
-		path := theirs(t)
+		path := nobodys(t)
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -195,7 +182,7 @@ func TestTheFolderHasOneOwner(t *testing.T) {
 		wantErr(t, "CheckDir", err, store.ErrPermission)
 	})
 	t.Run("a user refuses a folder of another", func(t *testing.T) {
-		path := theirs(t)
+		path := nobodys(t)
 		if err := os.Chown(filepath.Dir(path), 0, 0); err != nil {
 			t.Fatal(err)
 		}
@@ -205,7 +192,7 @@ func TestTheFolderHasOneOwner(t *testing.T) {
 		}
 	})
 	t.Run("a user is told of a file that may not be written", func(t *testing.T) {
-		path := theirs(t)
+		path := nobodys(t)
 		if err := openAndClose([]string{path}); err != nil {
 			t.Fatal(err)
 		}
@@ -216,6 +203,21 @@ func TestTheFolderHasOneOwner(t *testing.T) {
 		}
 		chmod(t, path, 0o600)
 	})
+}
+
+// nobodys is the path of a database in a folder of nobody's.
+func nobodys(t *testing.T) string {
+	t.Helper()
+	path := newPath(t)
+	for dir := filepath.Dir(path); dir != os.TempDir(); dir = filepath.Dir(dir) {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		chmod(t, dir, 0o755)
+	}
+	chmod(t, filepath.Dir(path), 0o700)
+	chown(t, filepath.Dir(path))
+	return path
 }
 
 // asNobody runs a part of this binary as another user and returns what it writes.

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -64,8 +65,13 @@ func (db *DB) usable(k kind, commit uint64) error {
 	if info.Size() < want {
 		return db.fail(fmt.Errorf("%w: %q was truncated from %d to %d bytes while open", ErrCorrupt, db.path, want, info.Size()))
 	}
-	// A commit into a file that has lost its name would be gone after a restart.
-	if named, err := os.Lstat(db.path); err != nil || !os.SameFile(info, named) {
+	// A commit into a file that has lost its name would be gone after a restart. Whether it has is not known while its
+	// folder cannot be searched, which may pass.
+	named, err := os.Lstat(db.path)
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("nothing is written while nobody can tell whether the file is still there: %w", err)
+	}
+	if err != nil || !os.SameFile(info, named) {
 		return db.fail(errors.Join(fmt.Errorf("%w: %q was replaced while open", ErrCorrupt, db.path), err))
 	}
 	return nil

@@ -2,6 +2,8 @@ package store_test
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
@@ -231,6 +233,52 @@ func TestAFileThatIsReplacedWhileOpen(t *testing.T) {
 			wantErr(t, "View", db.View(func(*store.Tx) error { t.Error("called"); return nil }), store.ErrCorrupt)
 		})
 	}
+}
+
+// A folder whose rights are taken for a while is no loss: what is there is read, nothing is written, and both go on after it.
+func TestAFolderThatCannotBeSearchedForAWhile(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		if err := hideAndShow([]string{newPath(t)}); err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	if out, err := asNobody(t, "hide", nobodys(t)); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// hideAndShow takes the rights of the folder of an open database away, and gives them back.
+func hideAndShow(args []string) (err error) {
+	path, folder := args[0], filepath.Dir(args[0])
+	db, err := store.Open(store.Options{Path: path})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	write := func() error {
+		_, err := db.Update(func(tx *store.Tx) error { return blobTable().Put(tx, store.Number(1), nil) })
+		return err
+	}
+	read := func() error {
+		return db.View(func(tx *store.Tx) error {
+			_, err := blobTable().Get(tx, store.Number(1))
+			return err
+		})
+	}
+	if err := errors.Join(write(), os.Chmod(folder, 0)); err != nil {
+		return err
+	}
+	for name, call := range map[string]func() error{"Update": write, "Check": db.Check} {
+		if err := call(); !errors.Is(err, fs.ErrPermission) || errors.Is(err, store.ErrCorrupt) {
+			return fmt.Errorf("%s of a database that nobody can find: %w", name, err)
+		}
+	}
+	if err := read(); err != nil {
+		return fmt.Errorf("reading what is there: %w", err)
+	}
+	return errors.Join(os.Chmod(folder, 0o700), write(), read(), db.Check())
 }
 
 // A commit that makes the file longer beside a Check, which readiness asks for, is no truncation.

@@ -34,6 +34,7 @@ func children() map[string]func(args []string) error {
 		"open":               openAndClose,
 		"hold":               holdOpen,
 		"fill":               fillUp,
+		"hide":               hideAndShow,
 	}
 }
 
