@@ -58,9 +58,6 @@ func inherit() (inherited, error) {
 func (in inherited) take(fd int, name string) error {
 	syscall.CloseOnExec(fd)
 	f := os.NewFile(uintptr(fd), name)
-	if f == nil {
-		return fmt.Errorf("socket %d, %q: there is no such descriptor", fd, name)
-	}
 	defer func() { _ = f.Close() }() // the listener has a copy
 	switch name {
 	case "authz", "api", "admin", "health":

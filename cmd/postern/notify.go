@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"time"
 )
 
 // notify tells the service manager what becomes of this process, as sd_notify(3) says: one datagram to the socket that
@@ -36,6 +37,8 @@ func (n notify) send(state string) {
 	if err != nil {
 		return
 	}
-	_, _ = c.Write([]byte(state)) // nobody else is there to be told
+	// Nobody else is there to be told if it fails, or if the manager does not listen any more.
+	_ = c.SetWriteDeadline(time.Now().Add(answerTime))
+	_, _ = c.Write([]byte(state))
 	_ = c.Close()
 }

@@ -3,10 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
-	"os/signal"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -32,9 +29,6 @@ type reloading struct {
 
 // run reloads until ctx ends. A source that is nil is never read again: a SIGHUP then changes nothing.
 func (r *reloading) run(ctx context.Context) error {
-	asked := make(chan os.Signal, 1)
-	signal.Notify(asked, syscall.SIGHUP)
-	defer signal.Stop(asked)
 	if r.source == nil {
 		<-ctx.Done()
 		return nil
@@ -64,7 +58,7 @@ func (r *reloading) run(ctx context.Context) error {
 			r.cannotWatch(ctx, err)
 			changes.stir(time.Now())
 			continue
-		case <-asked:
+		case <-r.asked:
 			r.ask(ctx)
 		case <-changes.C:
 			changes.rest()

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -279,6 +280,17 @@ func TestVariablesAreRemembered(t *testing.T) {
 	}
 }
 
+// Who asks for a reload while Postern starts is heard.
+func TestAReloadIsAskedForBeforeItServes(t *testing.T) {
+	t.Parallel()
+	_, said := serving(t, t.TempDir(), "version: 1\nshutdown: { delay: 0s }\n", func(from *process) {
+		asked := make(chan os.Signal, 1)
+		asked <- syscall.SIGHUP
+		from.asked = asked
+	})
+	said.await(t, "configuration reloaded")
+}
+
 // A pipe in the place of a file is refused, and never waited for: whoever can put one there must not be able to keep a
 // Postern from reloading, or from ending. One that is there at the start is read, once.
 func TestPipesAreNotReadAgain(t *testing.T) {
@@ -356,4 +368,22 @@ func TestNotify(t *testing.T) {
 	heard("STOPPING=1\nSTATUS=stopping")
 	notify{}.ready("nobody")
 	notify{filepath.Join(t.TempDir(), "gone")}.ready("nobody")
+	fill(t, path)
+	notify{path}.ready("a manager that does not listen any more") // returns
+}
+
+// fill sends datagrams until the kernel takes no more.
+func fill(t *testing.T, path string) {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_DGRAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	for err == nil {
+		err = syscall.Sendto(fd, []byte("full"), 0, &syscall.SockaddrUnix{Name: path})
+	}
+	if !errors.Is(err, syscall.EAGAIN) {
+		t.Fatal(err)
+	}
 }

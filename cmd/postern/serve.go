@@ -8,11 +8,13 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"runtime/metrics"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -45,7 +47,10 @@ func (c *serveCmd) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	from := process{source: newSource(path), style: &telemetry.Style{}, notify: newNotify()}
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGHUP) // whoever sends one never means to end the gate, also while it starts or stops
+	defer signal.Stop(asked)
+	from := process{source: newSource(path), style: &telemetry.Style{}, notify: newNotify(), asked: asked}
 	if from.inherited, err = inherit(); err != nil {
 		return err
 	}
@@ -75,6 +80,7 @@ type process struct {
 	log       *slog.Logger
 	style     *telemetry.Style // of the log; nil: it stays as it is
 	source    *source          // where the configuration can be read again; nil: nowhere
+	asked     <-chan os.Signal // to read it again; nil: never
 	inherited inherited
 	notify    notify
 }
@@ -223,7 +229,7 @@ func (p *postern) run(ctx context.Context) error {
 		})
 	}
 	group.Go(func() error { return p.data.keys.Run(background) })
-	group.Go(func() error { return (&reloading{postern: p}).run(background) })
+	group.Go(func() error { return (&reloading{postern: p}).run(serving) })
 	group.Go(func() error {
 		<-serving.Done()
 		defer finish()
