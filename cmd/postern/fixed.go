@@ -22,7 +22,11 @@ func (p *postern) withFixed(s settings, found error) error {
 		problems = slices.Clone(invalid.Problems)
 	}
 	for _, f := range p.fixed(s) {
-		if f.differs && (!ok || !invalid.Under(f.path)) {
+		switch {
+		case ok && invalid.Under(f.path):
+		case f.unknown != nil:
+			problems = append(problems, s.Problem(f.path, f.unknown.Error(), "put back "+f.before))
+		case f.differs:
 			problems = append(problems, s.Problem(f.path, "cannot change while Postern runs", "restart it, or put back "+f.before))
 		}
 	}
@@ -34,17 +38,19 @@ type fixed struct {
 	path    string
 	differs bool
 	before  string // what it was, as a hint may show it
+	unknown error  // why nobody can tell whether it differs
 }
 
 // fixed are the keys that only a restart can change: what the listeners and the data were opened with.
 func (p *postern) fixed(s settings) []fixed {
 	was := p.now.Load()
+	same, unknown := p.samePepper(s.Config)
 	all := []fixed{
-		{"profile", s.Profile != was.Profile, string(was.Profile)},
-		{"data_dir", folder(s.Config) != folder(was.Config), quoted(was.DataDir)},
-		{"authz.socket_mode", s.Authz.SocketMode != was.Authz.SocketMode, fmt.Sprintf("%04o", was.Authz.SocketMode)},
-		{"record_mac", s.RecordMAC != was.RecordMAC, fmt.Sprint(was.RecordMAC)},
-		{"pepper", !p.samePepper(s.Config), "the one that the database was made with"},
+		{"profile", s.Profile != was.Profile, string(was.Profile), nil},
+		{"data_dir", folder(s.Config) != folder(was.Config), quoted(was.DataDir), nil},
+		{"authz.socket_mode", s.Authz.SocketMode != was.Authz.SocketMode, fmt.Sprintf("%04o", was.Authz.SocketMode), nil},
+		{"record_mac", s.RecordMAC != was.RecordMAC, fmt.Sprint(was.RecordMAC), nil},
+		{"pepper", !same, "the one that the database was made with", unknown},
 	}
 	for _, l := range []struct {
 		path     string
@@ -56,7 +62,7 @@ func (p *postern) fixed(s settings) []fixed {
 		{"listen.health", s.Listen.Health, was.Listen.Health},
 	} {
 		given := s.Listed(l.path) || was.Listed(l.path) // or it follows data_dir
-		all = append(all, fixed{l.path, given && absolute(l.is) != absolute(l.were), shownAddress(l.were)})
+		all = append(all, fixed{l.path, given && absolute(l.is) != absolute(l.were), shownAddress(l.were), nil})
 	}
 	for _, t := range []struct {
 		path      string
@@ -70,9 +76,9 @@ func (p *postern) fixed(s settings) []fixed {
 		if t.listening.IsZero() {
 			continue
 		}
-		all = append(all, fixed{t.path, (t.is == nil) != (t.were == nil), "what it was: callers that are connected would stay as they are"})
+		all = append(all, fixed{t.path, (t.is == nil) != (t.were == nil), "what it was: callers that are connected would stay as they are", nil})
 		if t.is != nil && t.were != nil {
-			all = append(all, fixed{t.path + ".client_ca", (t.is.ClientCA == nil) != (t.were.ClientCA == nil), "what it was: callers that are connected would stay"})
+			all = append(all, fixed{t.path + ".client_ca", (t.is.ClientCA == nil) != (t.were.ClientCA == nil), "what it was: callers that are connected would stay", nil})
 		}
 	}
 	return all
@@ -80,13 +86,13 @@ func (p *postern) fixed(s settings) []fixed {
 
 // samePepper reports whether c leads to the pepper that the database is open with, wherever it is read from. One in another
 // data folder is not looked for.
-func (p *postern) samePepper(c *config.Config) bool {
+func (p *postern) samePepper(c *config.Config) (bool, error) {
 	if c.Pepper == nil && folder(c) != folder(p.now.Load().Config) {
-		return true
+		return true, nil
 	}
 	secret, err := readPepper(c)
 	sum := sha256.Sum256(secret)
-	return err == nil && subtle.ConstantTimeCompare(sum[:], p.data.pepper[:]) == 1
+	return subtle.ConstantTimeCompare(sum[:], p.data.pepper[:]) == 1, err
 }
 
 // folder is the data folder, as another working directory would have to call it.

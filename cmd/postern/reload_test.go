@@ -255,6 +255,20 @@ func TestTLSComesAndGoesWithARestart(t *testing.T) {
 	}
 }
 
+// A pepper that cannot be read is said to be that, not to be another one.
+func TestAPepperThatIsMissingIsSaid(t *testing.T) {
+	t.Parallel()
+	p, _ := serving(t, t.TempDir(), "version: 1\nshutdown: { delay: 0s }\n")
+	s := p.now.Load().settings
+	if err := os.Remove(pepperPath(s.Config)); err != nil {
+		t.Fatal(err)
+	}
+	const want = `pepper: no such file or directory; put back the one that the database was made with`
+	if err := p.replace(s, nil); err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("%v, want %q", err, want)
+	}
+}
+
 // A variable is remembered: it has left the environment when the file is read again (R-PROC-1).
 func TestVariablesAreRemembered(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "postern.yaml")

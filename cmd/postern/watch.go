@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -47,7 +48,9 @@ func (w *watcher) follow(paths []string) (more bool, err error) {
 	for folder := range names {
 		_, before := w.names[folder]
 		e := w.Add(folder) // again too: another folder may have its name by now
-		err = errors.Join(err, e)
+		if e != nil {
+			err = errors.Join(err, fmt.Errorf("watching %q: %w", folder, e))
+		}
 		switch {
 		case e != nil && !before:
 			delete(names, folder)
