@@ -158,3 +158,30 @@ func testText(t *testing.T, dir string) string {
 	}
 	return all.String()
 }
+
+// A decision is cited by its number.
+func TestDecisionsHaveNumbersOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("docs/decisions/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]string{} // number → file
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		number, _, _ := strings.Cut(filepath.Base(file), "-")
+		if !strings.HasPrefix(string(text), "# "+number+": ") {
+			t.Errorf("%s does not begin with its number", file)
+		}
+		if other, taken := seen[number]; taken {
+			t.Errorf("%s has the number of %s", file, other)
+		}
+		seen[number] = file
+	}
+	if len(seen) == 0 {
+		t.Error("there are no decisions: this test looks in the wrong place")
+	}
+}
