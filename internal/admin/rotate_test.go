@@ -142,9 +142,12 @@ func TestVerification(t *testing.T) {
 			if diff := cmp.Diff(admin.Verification{Reason: "key_disabled", Key: &disabled}, got); diff != "" {
 				t.Error(diff)
 			}
-			for _, text := range []string{"x", key.Printed + "x", strings.Repeat("x", 300), key.Printed[:20] + "0" + key.Printed[21:]} {
-				if got = must(c.VerifyKey(t.Context(), text))(t); !cmp.Equal(got, admin.Verification{Reason: "key_unknown"}) {
-					t.Errorf("%d characters: %+v", len(text), got)
+			for text, reason := range map[string]string{
+				"x": "key_unknown", key.Printed + "x": "key_unknown", key.Printed[:20] + "0" + key.Printed[21:]: "key_unknown",
+				strings.Repeat("x", 300): "credential_malformed",
+			} {
+				if got = must(c.VerifyKey(t.Context(), text))(t); !cmp.Equal(got, admin.Verification{Reason: reason}) {
+					t.Errorf("%d characters: %+v, want %s", len(text), got, reason)
 				}
 			}
 			// A key may have the id that the path means.
