@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"testing"
 
@@ -108,7 +107,6 @@ policies:
 // Every warning of the file stands in what check config shows, those of config before those of the gate.
 func TestWarningsAreShown(t *testing.T) {
 	s := settingsFrom(t, "version: 1\nresource_metadata: true\n")
-	s.warnings = append(slices.Clone(s.Warnings), s.warnings...)
 	v, err := newServed(s)
 	if err != nil || len(v.Warnings) != 1 || v.Warnings[0].Path != "resource_metadata" {
 		t.Errorf("%v, %v", v.Warnings, err)
