@@ -202,6 +202,7 @@ func (c *compiler) addRoutes(at string, s PolicySpec, p *policy) {
 		}
 		if err == nil {
 			paths = append(paths, route{path: path, text: text})
+			c.suspectStars(fmt.Sprintf("%s.paths[%d]", at, i), text)
 		}
 	}
 	for i, m := range s.Methods {
@@ -217,6 +218,16 @@ func (c *compiler) addRoutes(at string, s PolicySpec, p *policy) {
 			}
 			c.routes = append(c.routes, r)
 		}
+	}
+}
+
+// suspectStars warns of a path in another grammar: here * is a character like any other.
+func (c *compiler) suspectStars(at, text string) {
+	if strings.Contains(text, "*") {
+		c.warnings = append(c.warnings, &ProblemError{
+			Path: at, Message: fmt.Sprintf("%q matches only paths with the character * in them", text),
+			Hint: "write {name} for one segment, {rest...} for all that follow",
+		})
 	}
 }
 

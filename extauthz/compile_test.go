@@ -146,6 +146,22 @@ func TestAnErrorResponseIsWarnedAbout(t *testing.T) {
 	}
 }
 
+func TestAStarInAPathIsHardlyMeant(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]int{"/v1/notes/*": 1, "/v1/**": 1, "/v1/notes/{id}": 0, "/v1/{rest...}": 0} {
+		warnings := authorizer(t, options(t, policy("a", "-", path))).Warnings()
+		starred := 0
+		for _, w := range warnings {
+			if w.Path == "policies[0].paths[0]" && strings.Contains(w.Message, "the character *") {
+				starred++
+			}
+		}
+		if starred != want {
+			t.Errorf("%s: %v, want %d warnings of its stars", path, warnings, want)
+		}
+	}
+}
+
 func TestTheModeOfAnIdentityIsChecked(t *testing.T) {
 	t.Parallel()
 	o := withProfile(t, "mka1")
