@@ -285,14 +285,16 @@ func (m *model) endOld(t *rapid.T) {
 		}
 		return
 	}
-	ended := 0
+	ended, sealed := 0, false
 	for i := range len(k.secrets) - 1 {
-		if s := &k.secrets[i]; !s.over(m.now) {
-			s.ended = true
+		s := &k.secrets[i]
+		if !s.over(m.now) {
 			ended++
 		}
+		sealed = sealed || !s.ended
+		s.ended = true
 	}
-	if ended > 0 {
+	if sealed {
 		m.changed(k)
 	}
 	if err != nil || len(r.Ended) != ended || r.Key.Version != k.version {

@@ -64,8 +64,8 @@ func (s *Store) Rotate(ctx context.Context, id string, spec RotateSpec, now time
 	return r, c.print(), nil
 }
 
-// EndOld ends at once all secrets of a key but the newest, with the promise of [Store.Rotate]. Where none works it changes
-// nothing. updatedAt is that of a [RotateSpec]. Errors: [ErrNotFound], [ErrRevoked], [ErrChanged].
+// EndOld ends at once all secrets of a key but the newest, with the promise of [Store.Rotate], and for good those that an
+// overlap has ended. Where there is none it changes nothing. updatedAt is that of a [RotateSpec]. Errors: [ErrNotFound], [ErrRevoked], [ErrChanged].
 func (s *Store) EndOld(ctx context.Context, id string, updatedAt, now time.Time) (Rotation, error) {
 	now = now.UTC().Truncate(time.Millisecond)
 	r, err := s.endSecrets(ctx, "key.end_old", id, updatedAt, now, func(_ *store.Tx, r *record) error {
@@ -252,11 +252,14 @@ func (r *record) supersede(until, now int64) {
 	}
 }
 
-// endOld ends all secrets but the newest.
+// endOld ends all secrets but the newest. What its overlap ended is ended for good now, as the command says.
 func (r *record) endOld(now int64) {
 	for i := range len(r.secrets) - 1 {
-		if s := &r.secrets[i]; !s.over(now) {
+		switch s := &r.secrets[i]; {
+		case !s.over(now):
 			s.end(now)
+		case s.ends > 0:
+			s.end(s.ends)
 		}
 	}
 }
@@ -265,7 +268,7 @@ func (r *record) endOld(now int64) {
 func (r *record) difference(before []secret) (ended, ends []secret) {
 	for i, was := range before {
 		switch is := r.secrets[i]; {
-		case is.ends == was.ends:
+		case is.endsAt().Equal(was.endsAt()):
 		case is.ends < 0:
 			ended = append(ended, is)
 		default:

@@ -181,6 +181,26 @@ func TestEndingOldSecretsMakesNoNewOne(t *testing.T) {
 	}
 }
 
+// What an overlap ended can be ended for good: then a clock that steps back brings it back no more than what was ended by command.
+func TestEndingOldSecretsSealsThoseThatEndedThemselves(t *testing.T) { // R-KEY-4
+	s := open(t, options(database(t)))
+	k, first := create(t, s)
+	_, second := rotate(t, s, k.ID, time.Hour, noon)
+	wants(t, s, noon.Add(2*time.Hour), map[string]error{first: keystore.ErrExpired, second: nil})
+	r, err := s.EndOld(t.Context(), k.ID, time.Time{}, noon.Add(2*time.Hour))
+	if err != nil || len(r.Ended)+len(r.Ends) > 0 { // nothing that worked
+		t.Errorf("%+v, %v", r, err)
+	}
+	if got := r.Key.Secrets[1].EndsAt; !got.Equal(noon.Add(time.Hour)) {
+		t.Errorf("it ended at %v", got)
+	}
+	wants(t, s, noon, map[string]error{first: keystore.ErrExpired, second: nil})
+	again, err := s.EndOld(t.Context(), k.ID, time.Time{}, noon.Add(3*time.Hour))
+	if err != nil || again.Key.Version != r.Key.Version {
+		t.Errorf("%+v, %v", again, err)
+	}
+}
+
 // What was said before it happens is what happens, or nothing does.
 func TestARotationOfAKeyThatChangedMeanwhileIsRefused(t *testing.T) {
 	s := open(t, options(database(t)))
