@@ -110,6 +110,15 @@ func (s *Store) change(ctx context.Context, now time.Time, fn func(*store.Tx) (*
 	return s.inForce()
 }
 
+// Change is the gate of the store's own changes, for tables that others keep in the same database: fn runs in a write transaction, perhaps again
+// after a failure of others that share its commit, and returns what it did, for the record that is written with it and logged; or nil if it changed
+// nothing. Number, Time and Actor of the record are set here. fn must not call the Store.
+//
+// When Change returns without error all of it is durable. The error is that of fn, or one of package internal/store.
+func (s *Store) Change(ctx context.Context, now time.Time, fn func(*store.Tx) (*Record, error)) error {
+	return s.change(ctx, now, fn)
+}
+
 // record adds r to the table, and trims that.
 func (s *Store) record(tx *store.Tx, r *Record) (err error) {
 	if n := len(appendDetails(nil, r.Details)); n > maxDetailsLength {
