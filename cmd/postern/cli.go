@@ -28,6 +28,7 @@ type cli struct {
 	Check   checkCmd   `cmd:"" help:"Examine before it runs."`
 	Tenants tenantsCmd `cmd:"" help:"The customers that own keys."`
 	Keys    keysCmd    `cmd:"" help:"API keys: make, show, end, import."`
+	JWKS    jwksCmd    `cmd:"" name:"jwks" help:"Signing keys of an identity provider of your own."`
 	Render  renderCmd  `cmd:"" help:"Write the configuration of others."`
 	Store   storeCmd   `cmd:"" help:"The database: examine it, back it up, restore it, compact it."`
 	Health  healthCmd  `cmd:"" help:"Say whether Postern serves."`
