@@ -83,7 +83,7 @@ func TestEveryChangeIsRecorded(t *testing.T) {
 		of(9, "uid:1000", "keys.import", ""),
 	}
 	want[6].Time = noon.Add(time.Hour)
-	want[8].Details = []keystore.Detail{{Name: "added", Count: 1}, {Name: "skipped", Count: 1}}
+	want[8].Details = []keystore.Detail{{Name: "added", Count: 1}, {Name: "skipped", Count: 1}, {Name: "tenants", Count: 1}, {Name: "made", Texts: []string{"new"}}}
 	if diff := cmp.Diff(want, records(t, s, 0)); diff != "" {
 		t.Error(diff)
 	}
@@ -101,7 +101,7 @@ level=INFO msg=changed stream=audit action=tenant.create actor=uid:1000 number=5
 level=INFO msg=changed stream=audit action=tenant.suspend actor=uid:1000 number=6 tenant=acme
 level=INFO msg=changed stream=audit action=tenant.resume actor=uid:1000 number=7 tenant=acme
 level=INFO msg=changed stream=audit action=key.revoke actor=unknown number=8 key_id=ID tenant=default environment=LIVE
-level=INFO msg=changed stream=audit action=keys.import actor=uid:1000 number=9 added=1 skipped=1
+level=INFO msg=changed stream=audit action=keys.import actor=uid:1000 number=9 added=1 skipped=1 tenants=1 made=[new]
 `
 	if diff := cmp.Diff(lines, strings.ReplaceAll(log.String(), k.ID, "ID")); diff != "" {
 		t.Error(diff)

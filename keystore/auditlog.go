@@ -17,22 +17,34 @@ import (
 type AuditLog struct {
 	Lines   int
 	endings []logEnding
+	until   time.Time // of the last line that has one, whatever it says
 }
 
 // Join adds what another part of the log says.
 func (l *AuditLog) Join(other AuditLog) {
 	l.Lines += other.Lines
 	l.endings = append(l.endings, other.endings...)
+	l.reaches(other.until)
 }
+
+func (l *AuditLog) reaches(t time.Time) {
+	if t.After(l.until) {
+		l.until = t
+	}
+}
+
+// tells says whether the log may know what came after a moment: it goes on after it.
+func (l *AuditLog) tells(since time.Time) bool { return l.Lines > 0 && !l.until.Before(since) }
 
 // logEnding is a line of the log that says that something was ended, or begun again.
 type logEnding struct {
-	at     time.Time
-	action string // "key.revoke"
-	key    string // its id
-	tenant string // its id
-	ended  []string
-	ends   map[string]time.Time // by the name of the secret
+	at      time.Time
+	action  string // "key.revoke"
+	key     string // its id
+	tenant  string // its id
+	ended   []string
+	ends    map[string]time.Time // by the name of the secret
+	expires time.Time            // of the key, where that was changed; zero: never
 }
 
 // LineError says which line of a log cannot be understood.
@@ -57,15 +69,16 @@ func ReadAudit(r io.Reader) (log AuditLog, err error) {
 	number := 0
 	for lines.Scan() {
 		number++
-		e, ours, err := readEnding(lines.Bytes())
+		l, err := readLine(lines.Bytes())
 		if err != nil {
 			return AuditLog{}, &LineError{number, err.Error()}
 		}
-		if ours {
+		log.reaches(l.at)
+		if l.ours {
 			log.Lines++
 		}
-		if e != nil {
-			log.endings = append(log.endings, *e)
+		if l.ending != nil {
+			log.endings = append(log.endings, *l.ending)
 		}
 	}
 	if errors.Is(lines.Err(), bufio.ErrTooLong) {
@@ -86,29 +99,44 @@ type auditLine struct {
 	Tenant string          `json:"tenant"`
 	Ended  json.RawMessage `json:"ended"`
 	Ends   json.RawMessage `json:"ends"`
+
+	ExpiresAt []string `json:"expires_at"`
 }
 
-// readEnding reads one line. ours says that it is one of the stream audit; e is nil if it ends nothing.
-func readEnding(line []byte) (e *logEnding, ours bool, err error) {
+// logLine is one line of a log.
+type logLine struct {
+	at     time.Time  // zero: it does not say
+	ours   bool       // it is one of the stream audit
+	ending *logEnding // nil: it ends nothing
+}
+
+func readLine(line []byte) (l logLine, err error) {
 	line = bytes.TrimSpace(line)
-	var stream struct {
+	var head struct {
+		Time   any `json:"time"`
 		Stream any `json:"stream"`
 	}
-	if json.Unmarshal(line, &stream) != nil {
+	if json.Unmarshal(line, &head) != nil {
 		if mayBeAudit(line) {
-			return nil, false, errors.New("is damaged, and may be one of the stream audit")
+			return logLine{}, errors.New("is damaged, and may be one of the stream audit")
 		}
-		return nil, false, nil
+		return logLine{}, nil
 	}
-	if stream.Stream != "audit" {
-		return nil, false, nil
+	if text, ok := head.Time.(string); ok {
+		if at, err := time.Parse(time.RFC3339Nano, text); err == nil {
+			l.at = at
+		}
 	}
-	var l auditLine
-	if err := json.Unmarshal(line, &l); err != nil {
-		return nil, true, errors.New("is one of the stream audit, but not as Postern writes it")
+	if head.Stream != "audit" {
+		return l, nil
 	}
-	e, err = l.ending()
-	return e, true, err
+	var a auditLine
+	if err := json.Unmarshal(line, &a); err != nil {
+		return logLine{}, errors.New("is one of the stream audit, but not as Postern writes it")
+	}
+	l.ours = true
+	l.ending, err = a.ending()
+	return l, err
 }
 
 // mayBeAudit says whether a line that is no JSON may be what is left of one of the stream audit. The message of a line stands before all that
@@ -122,11 +150,15 @@ func mayBeAudit(line []byte) bool {
 }
 
 // ending is what the line says, or nil if it ends nothing.
-func (l *auditLine) ending() (*logEnding, error) {
+func (l *auditLine) ending() (e *logEnding, err error) {
 	noun, _, _ := strings.Cut(l.Action, ".")
 	switch l.Action {
 	case "key.revoke", "key.disable", "key.enable", "key.rotate", "key.end_old", "tenant.suspend", "tenant.resume":
-	case "key.create", "key.update", "key.upgrade", "keys.import", "key.import", "tenant.create", "tenant.update":
+	case "key.update":
+		if l.ExpiresAt == nil {
+			return nil, nil
+		}
+	case "key.create", "key.upgrade", "keys.import", "key.import", "tenant.create", "tenant.update":
 		return nil, nil
 	default:
 		if noun == "key" || noun == "keys" || noun == "tenant" {
@@ -137,12 +169,33 @@ func (l *auditLine) ending() (*logEnding, error) {
 		}
 		return nil, nil
 	}
-	e := &logEnding{action: l.Action, key: l.KeyID, tenant: l.Tenant}
+	e = &logEnding{action: l.Action, key: l.KeyID, tenant: l.Tenant}
 	if noun == "key" && l.KeyID == "" || noun == "tenant" && l.Tenant == "" || l.Time == nil {
 		return nil, fmt.Errorf("is one of the stream audit, but does not say when, or to what, %s was done", l.Action)
 	}
 	e.at = *l.Time
+	if l.ExpiresAt != nil {
+		if e.expires, err = l.expiry(); err != nil {
+			return nil, err
+		}
+	}
 	return e, l.secrets(e)
+}
+
+// never is what a record of audit says of a key without an end.
+const never = "never"
+
+// expiry reads the end that a key was given; zero: none.
+func (l *auditLine) expiry() (time.Time, error) {
+	if len(l.ExpiresAt) == 1 && l.ExpiresAt[0] == never {
+		return time.Time{}, nil
+	}
+	if len(l.ExpiresAt) == 1 {
+		if at, err := time.Parse(time.RFC3339Nano, l.ExpiresAt[0]); err == nil {
+			return at, nil
+		}
+	}
+	return time.Time{}, errors.New("is one of the stream audit, but does not say when the key expires")
 }
 
 // secrets reads which secrets were ended: names, and NAME=TIME of those that end later. Older logs have a list as one text.
@@ -206,6 +259,8 @@ func (l *AuditLog) gather() (keys map[string]*ending, tenants map[string]bool) {
 			e.disabled = true
 		case "key.enable":
 			e.disabled = false
+		case "key.update":
+			e.expires = toMillis(l.expires)
 		}
 		for name, at := range l.ends {
 			if end := toMillis(at); sooner(end, e.ends[name]) {

@@ -102,8 +102,12 @@ type importer struct {
 	batch  uint32
 	owners map[string]*owner              // by what lines call them
 	starts map[string][][sha256.Size]byte // the slow secrets that share a start, those that are there already too
+	made   []string                       // ids of tenants
 	result ImportResult
 }
+
+// maxNamedTenants is how many of the tenants that an import makes its record names.
+const maxNamedTenants = 50
 
 // owner is a tenant that is in the file, or will be when the first of its keys is staged.
 type owner struct {
@@ -162,9 +166,13 @@ func (im *importer) read(ctx context.Context, lines iter.Seq2[ImportedKey, error
 // publish makes all that was staged valid, in one small change, and records that.
 func (im *importer) publish(ctx context.Context) error {
 	return im.s.change(ctx, im.now, func(tx *store.Tx) (*Record, error) {
-		return &Record{Action: "keys.import", Details: []Detail{
-			{Name: "added", Count: int64(im.result.Added)}, {Name: "skipped", Count: int64(im.result.Skipped)},
-		}}, im.s.imports.Delete(tx, number(im.batch))
+		details := []Detail{{Name: "added", Count: int64(im.result.Added)}, {Name: "skipped", Count: int64(im.result.Skipped)}}
+		if len(im.made) > 0 {
+			details = append(details,
+				Detail{Name: "tenants", Count: int64(len(im.made))},
+				Detail{Name: "made", Texts: im.made[:min(len(im.made), maxNamedTenants)]})
+		}
+		return &Record{Action: "keys.import", Details: details}, im.s.imports.Delete(tx, number(im.batch))
 	})
 }
 
@@ -319,6 +327,7 @@ func (im *importer) stage(ctx context.Context, lot []candidate) error {
 	}
 	for o := range made {
 		o.stored = true
+		im.made = append(im.made, o.ID)
 	}
 	im.result.Added += added
 	im.result.Skipped += len(lot) - added

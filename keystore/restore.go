@@ -16,6 +16,9 @@ var (
 
 	// ErrLostEndings says that nothing tells what was ended since the backup was made.
 	ErrLostEndings = errors.New("what was revoked, disabled, suspended or ended since is not known")
+
+	// ErrLogEnds says the same where the log that is given ends before the backup.
+	ErrLogEnds = errors.New("the log ends before that, and does not know what was revoked, disabled, suspended or ended since")
 )
 
 // RestoreOptions say what to restore, and what is known of the time since.
@@ -40,6 +43,7 @@ type Restored struct {
 	Keys     int
 
 	Vouched   bool // the database that is replaced knows all that the backup holds
+	Lost      bool // neither it nor the log knows what was ended since
 	Revoked   int  // keys that were active or disabled in the backup
 	Disabled  int
 	Expiring  int // keys that now end sooner
@@ -53,7 +57,7 @@ type Restored struct {
 // Nothing is enabled, resumed or prolonged.
 //
 // What was ended since is read from the database that is replaced, and from a log. The former speaks for all of the time since only if it holds each key and tenant
-// of the backup in the backup's version or a later one; otherwise it was made anew, or is older. Without either the error is [ErrLostEndings], and the result has
+// of the backup in the backup's version or a later one; otherwise it was made anew, or is older. A log does only if it goes on after the backup. Without either the error is [ErrLostEndings] or [ErrLogEnds], and the result has
 // the time of the backup. After an error the copy is good for nothing.
 func Restore(ctx context.Context, o RestoreOptions, now time.Time) (Restored, error) {
 	x := restorer{RestoreOptions: o, now: now.UTC().Truncate(time.Millisecond)}
@@ -88,7 +92,12 @@ func (x *restorer) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if !x.done.Vouched && x.Audited.Lines == 0 && !x.AcceptLost {
+	x.done.Lost = !x.done.Vouched && !x.Audited.tells(x.done.Time)
+	switch {
+	case !x.done.Lost || x.AcceptLost:
+	case x.Audited.Lines > 0:
+		return ErrLogEnds
+	default:
 		return ErrLostEndings
 	}
 	if err := x.applyAudit(ctx); err != nil {

@@ -113,7 +113,13 @@ func TestARestoreRevivesNothing(t *testing.T) {
 			end := noon.Add(time.Hour)
 			_, err := s.UpdateKey(t.Context(), id, keystore.KeyChange{ExpiresAt: &end}, noon)
 			return err
-		}, keystore.ErrExpired, false},
+		}, keystore.ErrExpired, true},
+		"given an end that was taken back": {func(s *keystore.Store, id string) error {
+			end, never := noon.Add(time.Hour), time.Time{}
+			_, err := s.UpdateKey(t.Context(), id, keystore.KeyChange{ExpiresAt: &end}, noon)
+			_, err2 := s.UpdateKey(t.Context(), id, keystore.KeyChange{ExpiresAt: &never}, noon.Add(time.Minute))
+			return errors.Join(err, err2)
+		}, nil, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHarvest(t)
@@ -304,6 +310,8 @@ func TestALogIsReadForWhatItEnds(t *testing.T) {
 		"secrets that are no list":   {strings.Replace(good, `"number":3`, `"ended":"0123456789ab, 01234"`, 1), 0, "line 1 is one of the stream audit, but does not list"},
 		"an end that is none":        {strings.Replace(good, `"number":3`, `"ends":"#1=2026-13-01"`, 1), 0, "line 1 is one of the stream audit, but does not say when"},
 		"secrets that ended, and do": {strings.Replace(good, `"number":3`, `"ended":"0123456789ab, #1","ends":"#2=2026-11-02T09:00:00Z"`, 1), 1, ""},
+		"an expiry":                  {strings.Replace(good, `"number":3`, `"expires_at":["2026-11-02T09:00:00Z"]`, 1), 1, ""},
+		"an expiry that is none":     {strings.Replace(strings.Replace(good, "key.revoke", "key.update", 1), `"number":3`, `"expires_at":["soon"]`, 1), 0, "line 1 is one of the stream audit, but does not say when the key"},
 		"the same as lists":          {strings.Replace(good, `"number":3`, `"ended":["0123456789ab"],"ends":["#2=2026-11-02T09:00:00Z"]`, 1), 1, ""},
 		"a line without end":         {"\n\n" + strings.Repeat("x", 2<<20), 0, "line 3 is longer"},
 	} {
@@ -316,5 +324,21 @@ func TestALogIsReadForWhatItEnds(t *testing.T) {
 		case err != nil || log.Lines != max(test.lines, 0):
 			t.Errorf("%s: %d lines, %v", name, log.Lines, err)
 		}
+	}
+}
+
+// A log that ends before the backup was made knows nothing of the time since, however much it says of the time before.
+func TestALogThatEndsBeforeTheBackupTellsNothing(t *testing.T) {
+	line := func(msg, at string) string {
+		return `{"time":"` + at + `","level":"INFO","msg":"` + msg + `","stream":"audit","action":"key.revoke","actor":"uid:0","number":3,"key_id":"0123456789ab"}` + "\n"
+	}
+	before, after := line("changed", "2026-11-02T11:00:00Z"), `{"time":"2026-11-02T12:30:00Z","level":"INFO","msg":"ready"}`
+	h := newHarvest(t)
+	create(t, h.Store)
+	if _, err := restore(t, copyOf(t, h.Store), nil, before); !errors.Is(err, keystore.ErrLogEnds) {
+		t.Errorf("one that ends before it: %v", err)
+	}
+	if done, err := restore(t, copyOf(t, h.Store), nil, before+after); err != nil || done.Lost {
+		t.Errorf("one that goes on: %+v, %v", done, err)
 	}
 }

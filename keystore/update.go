@@ -46,12 +46,24 @@ func (s *Store) UpdateKey(ctx context.Context, id string, change KeyChange, now 
 		if err := s.update(tx, &r, now); err != nil {
 			return nil, err
 		}
-		return s.ofKey(tx, "key.update", &r, Detail{Name: "fields", Texts: fields})
+		details := []Detail{{Name: "fields", Texts: fields}}
+		if slices.Contains(fields, "expires_at") { // a restore has to know of an earlier one
+			details = append(details, Detail{Name: "expires_at", Texts: []string{r.endText()}})
+		}
+		return s.ofKey(tx, "key.update", &r, details...)
 	})
 	if err != nil {
 		return Key{}, fmt.Errorf("updating key %q: %w", id, err)
 	}
 	return s.view(&r, u, now)
+}
+
+// endText is when a key ends, as a record of audit says it.
+func (r *record) endText() string {
+	if r.expires == 0 {
+		return never
+	}
+	return fromMillis(r.expires).Format(time.RFC3339Nano)
 }
 
 // check checks what can be known without the key, and gives it the form in which it is stored.

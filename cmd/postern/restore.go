@@ -244,6 +244,9 @@ func (r *restoring) restore(ctx context.Context, draft *store.Draft, old *store.
 // explained says what an error means for the files at hand.
 func (r *restoring) explained(err error, done keystore.Restored) error {
 	switch {
+	case errors.Is(err, keystore.ErrLogEnds):
+		return hint(fmt.Errorf("%q is a backup %s: %w", r.File, ofTime(done.Time), keystore.ErrLogEnds),
+			"name the log that goes on from there too, with another --audit FILE; or, if what was revoked since may be valid again, say so with --accept-lost-revocations")
 	case errors.Is(err, keystore.ErrLostEndings):
 		return hint(fmt.Errorf("%q is a backup %s: %w", r.File, ofTime(done.Time), keystore.ErrLostEndings),
 			"name Postern's log since then with --audit FILE; or, if what was revoked since may be valid again, say so with --accept-lost-revocations")
@@ -291,7 +294,7 @@ func (r *restoring) conclude(draft *store.Draft, done keystore.Restored) (report
 		}
 		report.Replaced = &kept
 	}
-	if !done.Vouched && r.AcceptLostRevocations && r.audited.Lines == 0 {
+	if done.Lost {
 		r.out.note("the backup is %s: what was revoked, disabled, suspended or ended since is valid again", ofTime(done.Time))
 	}
 	if report.Replaced != nil {

@@ -17,7 +17,7 @@ func known(name string) bool {
 		// Keys and tenants in sum.
 		"keys", "secrets", "tenants", "added", "skipped", "refused", "revision", "import", "number",
 		// What a change did: JSON names of fields; lookup ids of secrets, with the times of their ends.
-		"fields", "ended", "ends", "backup", "revoked", "disabled", "suspended",
+		"fields", "expires_at", "made", "ended", "ends", "backup", "revoked", "disabled", "suspended",
 		// The process and what it listens on.
 		"version", "go_version", "pid", "uid", "listener", "network", "address", "mode", "inherited", "part", "ready",
 		// The configuration: where something stands in it, and what it is about. Never the value of a secret.
