@@ -31,22 +31,12 @@ func foreignKey(batch string, n int) string { return fmt.Sprint(batch, "-", n) }
 
 // crashChild creates, revokes and imports, and says on stdout what it begins and what was acknowledged.
 func crashChild(dir string, out io.Writer) error {
-	db, err := store.Open(store.Options{Path: filepath.Join(dir, "postern.db")})
-	if err != nil {
-		return err
-	}
-	s, err := keystore.Open(options(db), noon)
+	s, say, err := openToCrash(dir, out)
 	if err != nil {
 		return err
 	}
 	s.StageAfter(1000)
 	ctx := context.Background()
-	var mu sync.Mutex
-	say := func(words ...any) {
-		mu.Lock()
-		defer mu.Unlock()
-		_, _ = fmt.Fprintln(out, words...)
-	}
 	failed := make(chan error)
 	for range 2 {
 		go func() {
@@ -86,6 +76,22 @@ func crashChild(dir string, out io.Writer) error {
 		}
 	}()
 	return <-failed
+}
+
+// openToCrash is what a child works with, and how its goroutines say what they do, a line at a time.
+func openToCrash(dir string, out io.Writer) (s *keystore.Store, say func(words ...any), err error) {
+	db, err := store.Open(store.Options{Path: filepath.Join(dir, "postern.db")})
+	if err != nil {
+		return nil, nil, err
+	}
+	var mu sync.Mutex
+	say = func(words ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		_, _ = fmt.Fprintln(out, words...)
+	}
+	s, err = keystore.Open(options(db), noon)
+	return s, say, err
 }
 
 // TestNothingAcknowledgedIsLost kills a child at random points of create, revoke and import. What it acknowledged holds

@@ -3,14 +3,12 @@ package keystore_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,21 +21,11 @@ const rotateCrashDir = "POSTERN_ROTATE_CRASH_DIR"
 
 // rotateCrashChild rotates keys and ends old secrets, and says on stdout what it begins and what was acknowledged.
 func rotateCrashChild(dir string, out io.Writer) error {
-	db, err := store.Open(store.Options{Path: filepath.Join(dir, "postern.db")})
-	if err != nil {
-		return err
-	}
-	s, err := keystore.Open(options(db), noon)
+	s, say, err := openToCrash(dir, out)
 	if err != nil {
 		return err
 	}
 	ctx := context.Background()
-	var mu sync.Mutex
-	say := func(words ...any) {
-		mu.Lock()
-		defer mu.Unlock()
-		_, _ = fmt.Fprintln(out, words...)
-	}
 	failed := make(chan error)
 	for range 3 {
 		go func() {
