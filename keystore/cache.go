@@ -24,6 +24,7 @@ type Cached struct {
 	key      *Key
 	prepare  *Prepare
 	prepared any
+	at       whereabouts
 }
 
 const defaultCacheSize = 64 << 20

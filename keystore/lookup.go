@@ -138,7 +138,7 @@ func (s *Store) lookupSlowly(ctx context.Context, text string, p *Prepare, now t
 		if err := s.prove(text, now, &f); err != nil {
 			return Match{}, err
 		}
-		c, err := s.reads.do(ctx, flight{f.key, p}, func() (*Cached, error) { return s.read(f.key, f.version, p) })
+		c, err := s.reads.do(ctx, flight{number: f.key, prepare: p}, func() (*Cached, error) { return s.read(f.key, f.version, p) })
 		if err != nil {
 			return Match{}, fmt.Errorf("%w: reading key %d: %w", ErrUnavailable, f.key, err)
 		}
@@ -167,13 +167,13 @@ func patience(ctx context.Context) (context.Context, context.CancelFunc) {
 func (s *Store) read(n, version uint32, p *Prepare) (*Cached, error) {
 	c := &Cached{number: n, prepare: p}
 	if had, ok := s.cache.Get(uint64(n)); ok && had.version == version {
-		c.key = had.key
+		c.key, c.at = had.key, had.at
 	} else {
-		k, err := s.fetch(n)
+		k, at, err := s.fetch(n)
 		if err != nil {
 			return nil, err
 		}
-		c.key = &k
+		c.key, c.at = &k, at
 	}
 	c.version = c.key.Version
 	size := c.key.size()
@@ -186,18 +186,18 @@ func (s *Store) read(n, version uint32, p *Prepare) (*Cached, error) {
 }
 
 // fetch reads a key from the file.
-func (s *Store) fetch(n uint32) (Key, error) {
+func (s *Store) fetch(n uint32) (Key, whereabouts, error) {
 	var r record
 	err := s.db.View(func(tx *store.Tx) (err error) {
 		r, err = s.keys.Get(tx, number(n))
 		return err
 	})
 	if err != nil {
-		return Key{}, err
+		return Key{}, whereabouts{}, err
 	}
 	t := s.owners.get(r.tenant)
 	if r.number != n || t == nil {
-		return Key{}, errNoTenant
+		return Key{}, whereabouts{}, errNoTenant
 	}
-	return r.view(t, time.Time{}), nil // the state that counts is the index's
+	return r.view(t, time.Time{}), r.whereabouts(), nil // the state that counts is the index's
 }

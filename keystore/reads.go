@@ -30,6 +30,7 @@ type reads struct {
 // flight is what is read: the record of a key, prepared in one way; its zero, what the index lacks.
 type flight struct {
 	number  uint32
+	id      string // of the key, where its number is not known
 	prepare *Prepare
 }
 

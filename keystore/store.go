@@ -109,6 +109,7 @@ type Store struct {
 	cache     Cache
 	ownCache  *memory // the same, if it is ours to close
 	reads     *reads
+	known     knownIDs
 	attempts  *attempts
 	importing chan struct{} // holds one value while an import runs
 	window    int           // lines that an import stages in the order of their ids
