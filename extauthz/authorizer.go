@@ -41,12 +41,8 @@ func (a *Authorizer) decide(ctx context.Context, r *Request, now time.Time, d *D
 		if refused != ReasonUndecided {
 			return refused
 		}
-		// 4. Prove it.
-		if refused = a.prove(ctx, found, now, d); refused != ReasonUndecided {
-			return refused
-		}
-		// 5. Delegate.
-		if refused = a.delegate(got.endUser, d); refused != ReasonUndecided {
+		// 4. Prove it. 5. Delegate.
+		if refused = a.proveAndDelegate(ctx, found, got.endUser, now, d); refused != ReasonUndecided {
 			return refused
 		}
 		grounds = ReasonAllowed
@@ -107,6 +103,14 @@ func (a *Authorizer) route(r *Request, path string, d *Decision) (narrowed int, 
 		return 0, ReasonEnvironmentUnconfigured
 	}
 	return number, ReasonUndecided
+}
+
+// proveAndDelegate is steps 4 and 5: what was found is proven, and then it is decided for whom the request acts.
+func (a *Authorizer) proveAndDelegate(ctx context.Context, found presented, endUser onlyOne, now time.Time, d *Decision) Reason {
+	if refused := a.prove(ctx, found, now, d); refused != ReasonUndecided {
+		return refused
+	}
+	return a.delegate(endUser, d)
 }
 
 // prove is step 4: whatever is wrong with the credential, the client learns the same.
@@ -199,7 +203,7 @@ func (a *Authorizer) permit(r *Request, narrowed int, d *Decision) Reason {
 		return ReasonEnvironmentNotAllowed
 	}
 	if p.cidrs != nil || key != nil && key.cidrs != nil {
-		address := caller(r, a.trustedHops)
+		address := caller(r, p.hops(a.trustedHops))
 		if !within(p.cidrs, address) || key != nil && !within(key.cidrs, address) {
 			return ReasonAddressRefused
 		}

@@ -136,20 +136,14 @@ func (c *compiler) lists(at string, s PolicySpec, p *policy) {
 
 // auth checks which credentials a policy takes and what becomes of them.
 func (c *compiler) auth(at string, s PolicySpec, p *policy) {
+	p.demand(s.Auth)
 	switch s.Auth {
-	case "", AuthKeyOrToken:
-		p.takes = keys | tokens
-	case AuthKey:
-		p.takes = keys
-	case AuthToken:
-		p.takes = tokens
+	case "", AuthKeyOrToken, AuthKey, AuthToken:
 	case AuthKeyAndToken:
-		p.takes, p.both = keys|tokens, true
 		if !c.profile.separatesKinds() {
 			c.problems.add(at+".auth", "write key, token or key_or_token", "key_and_token needs a header for each, which profile %s does not have", c.profile.name)
 		}
 	case AuthNone:
-		p.public = true
 		if len(s.Permissions)+len(s.Environments) > 0 || s.EndUser == EndUserRequired {
 			c.problems.add(at+".auth", "demand a credential, or drop permissions, environments and end_user",
 				"where no credential is read, none of its properties can be demanded")

@@ -29,12 +29,12 @@ type Explanation struct {
 	Respond map[string]string // headers of the reply to the client; lines of one name joined by ", "
 	Body    string            // of a refusal
 
-	Steps []Outcome // all of them, in their order
+	Steps []StepOutcome // all of them, in their order
 }
 
-// Outcome is what became of a step: "passed", "refused", "skipped" or "not reached", then a colon and the detail where
+// StepOutcome is what became of a step: "passed", "refused", "skipped" or "not reached", then a colon and the detail where
 // there is one. Of the last step it is what is said.
-type Outcome struct {
+type StepOutcome struct {
 	Step    Step
 	Outcome string
 }
@@ -53,11 +53,9 @@ func (a *Authorizer) Explain(ctx context.Context, message []byte, now time.Time)
 	x.identify(ctx, now)
 	x.Explanation.read(a.appendResponse(nil, &d, &r))
 	x.Reason, x.Policy, x.EndUser = d.reason, d.Policy(), d.endUser
-	if x.Class = d.reason.Class(); a.refusals[x.Class] == a.refusals[x.Class.coarser()] {
-		x.Class = x.Class.coarser()
-	}
+	x.Class = a.answering(d.reason.Class())
 	for s := range Steps() {
-		x.Steps = append(x.Steps, Outcome{s, x.outcome(s)})
+		x.Steps = append(x.Steps, StepOutcome{s, x.outcome(s)})
 	}
 	x.veil()
 	return x.Explanation
@@ -202,7 +200,7 @@ func (x *explainer) detail() string {
 	case ReasonEnvironmentNotAllowed:
 		return "the key's is " + key.environment
 	case ReasonAddressRefused:
-		address := caller(x.r, x.trustedHops)
+		address := caller(x.r, p.hops(x.trustedHops))
 		if !address.IsValid() {
 			return "no address of the caller is known"
 		}

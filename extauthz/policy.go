@@ -66,6 +66,7 @@ const (
 type policy struct {
 	name   string
 	public bool  // no credential is read
+	direct bool  // the caller's address is the peer's, whatever the trusted hops
 	takes  kinds // of credentials; none where it is public
 	both   bool  // one of each kind is demanded
 
@@ -78,6 +79,30 @@ type policy struct {
 
 	passing  *encoded // what an allow with a credential adds: the removal of credentials
 	stripped *encoded // the same for an allow without one: all of them
+}
+
+// demand makes p take what auth says.
+func (p *policy) demand(auth Auth) {
+	switch auth {
+	case "", AuthKeyOrToken:
+		p.takes = keys | tokens
+	case AuthKey:
+		p.takes = keys
+	case AuthToken:
+		p.takes = tokens
+	case AuthKeyAndToken:
+		p.takes, p.both = keys|tokens, true
+	case AuthNone:
+		p.public = true
+	}
+}
+
+// hops are the trusted hops that count for p.
+func (p *policy) hops(trusted int) int {
+	if p.direct {
+		return 0
+	}
+	return trusted
 }
 
 // reads reports whether the policy looks at a place at all.

@@ -207,14 +207,24 @@ func (s *Service) decide(ctx context.Context, g *generation, message []byte, roo
 	if err != nil {
 		return Request{}, Decision{reason: ReasonRequestUnreadable, cause: err}
 	}
-	if err := ctx.Err(); err != nil {
-		return r, Decision{reason: ReasonDeadline, cause: err}
-	}
 	defer s.inFlight.Add(-1)
-	if s.inFlight.Add(1) > s.maxInFlight {
-		return r, Decision{reason: ReasonOverloaded}
+	if refused, err := s.enter(ctx); refused != ReasonUndecided {
+		return r, Decision{reason: refused, cause: err}
 	}
 	return r, g.authorizer.Authorize(ctx, &r, now)
+}
+
+// enter takes a place among the decisions in flight, which the caller gives back in any case. It is refused where it comes too late,
+// or where there are too many.
+func (s *Service) enter(ctx context.Context) (Reason, error) {
+	n := s.inFlight.Add(1)
+	if err := ctx.Err(); err != nil {
+		return ReasonDeadline, err
+	}
+	if n > s.maxInFlight {
+		return ReasonOverloaded, nil
+	}
+	return ReasonUndecided, nil
 }
 
 // admits reports whether the caller may ask at all (R-GRPC-1).
@@ -230,12 +240,17 @@ func (g *generation) admits(ctx context.Context) bool {
 	return subtle.ConstantTimeCompare(sum[:], g.secret[:]) == 1
 }
 
+// answered counts and logs that d was said.
+func (s *Service) answered(g *generation, d *Decision, r *Request, now time.Time) {
+	g.authorizer.Count(d, time.Since(now), now)
+	s.log.decided(g.decisions, d, r, now)
+}
+
 // reply says d, and counts and logs that it was said.
 func (s *Service) reply(g *generation, d *Decision, r *Request, now time.Time) mem.Buffer {
 	b := s.replies.Get(replySize)
 	*b = g.authorizer.appendResponse((*b)[:0], d, r)
-	g.authorizer.Count(d, time.Since(now), now)
-	s.log.decided(g.decisions, d, r, now)
+	s.answered(g, d, r, now)
 	return mem.NewBuffer(b, &s.replies)
 }
 

@@ -62,7 +62,10 @@ func TestAKeyIsJudgedByItsIDAsItIsNow(t *testing.T) {
 		step(id, keystore.ErrDisabled, func() error { _, err := s.Disable(ctx, id, noon); return err })
 		step(id, nil, func() error { _, err := s.Enable(ctx, id, noon); return err })
 		step(id, nil, func() error { _, _, err := s.Rotate(ctx, id, keystore.RotateSpec{}, noon); return err })
-		step(id, nil, func() error { _, _, err := s.Rotate(ctx, id, keystore.RotateSpec{Overlap: time.Hour}, noon); return err })
+		step(id, nil, func() error {
+			_, _, err := s.Rotate(ctx, id, keystore.RotateSpec{Overlap: time.Hour}, noon)
+			return err
+		})
 		step(id, keystore.ErrTenantSuspended, func() error { _, err := s.SuspendTenant(ctx, "default", noon); return err })
 		step(id, nil, func() error { _, err := s.ResumeTenant(ctx, "default", noon); return err })
 		step(id, nil, func() error {
