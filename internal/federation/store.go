@@ -1,0 +1,205 @@
+package federation
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/postern-auth/postern/internal/store"
+)
+
+// Options are what [Open] needs. DB must be set, and Change unless nothing is changed.
+type Options struct {
+	DB *store.DB // opened by the caller, who closes it after the Store
+
+	// Change is the gate of all changes: it runs fn in a write transaction, perhaps more than once, records the event that fn returns with it, and
+	// returns when both are durable. Nil: the Store is read-only.
+	Change func(ctx context.Context, now time.Time, fn func(*store.Tx) (*Event, error)) error
+
+	// Log gets what replies leave out. Nil: nowhere.
+	Log *slog.Logger
+}
+
+// Event is what a change did, for the audit log.
+type Event struct {
+	Action      string // provider.create, .update or .delete; user.create, .update, .deactivate, .activate or .link
+	Tenant      string
+	Environment string
+	Details     []Detail
+}
+
+// Detail is one more thing that an event says: "user" (its id), "provider" (likewise), "external_id", "fields" (JSON names of what changed).
+type Detail struct {
+	Name  string
+	Texts []string
+}
+
+func event(action string, o Owner, details ...Detail) *Event {
+	return &Event{Action: action, Tenant: o.Tenant, Environment: o.Environment, Details: details}
+}
+
+func detail(name string, texts ...string) Detail { return Detail{Name: name, Texts: texts} }
+
+// Store keeps providers and users. All methods may be called at once.
+type Store struct {
+	tables
+	db   *store.DB
+	gate func(ctx context.Context, now time.Time, fn func(*store.Tx) (*Event, error)) error
+	log  *slog.Logger
+
+	readOnly bool
+	memory   memory
+}
+
+// The names of indexes.
+const (
+	indexID    = "id"    // of users: owner and id
+	indexEmail = "email" // of users: owner and folded address
+	indexUser  = "user"  // of links: owner and user
+	indexKey   = "key"   // of requests: owner and idempotency key
+)
+
+// tables are what the file holds for this package.
+type tables struct {
+	providers *store.Table[providerRecord] // by owner and id
+	users     *store.Table[userRecord]     // by owner and number
+	links     *store.Table[linkRecord]     // by owner, provider and external id
+	requests  *store.Table[requestRecord]  // that made users, by number: outside revision and feed
+}
+
+func newTables() tables {
+	return tables{
+		providers: store.NewTable(store.Schema[providerRecord]{Name: "providers", Version: codecVersion, Encode: appendProvider, Decode: decodeProvider}),
+		users: store.NewTable(store.Schema[userRecord]{
+			Name: "users", Version: codecVersion, Encode: appendUser, Decode: decodeUser,
+			Indexes: []store.Index[userRecord]{
+				{Name: indexID, Unique: true, Keys: func(u userRecord) [][]byte { return [][]byte{u.Owner.key(u.ID)} }},
+				{Name: indexEmail, Unique: true, Keys: func(u userRecord) [][]byte {
+					if u.Email == "" {
+						return nil
+					}
+					return [][]byte{u.Owner.key(foldEmail(u.Email))}
+				}},
+			},
+		}),
+		links: store.NewTable(store.Schema[linkRecord]{
+			Name: "links", Version: codecVersion, Encode: appendLink, Decode: decodeLink,
+			Indexes: []store.Index[linkRecord]{{Name: indexUser, Keys: func(l linkRecord) [][]byte { return [][]byte{l.owner.key(l.user)} }}},
+		}),
+		requests: store.NewTable(store.Schema[requestRecord]{
+			Name: "user_requests", Version: codecVersion, Volatile: true, Encode: appendRequest, Decode: decodeRequest,
+			Indexes: []store.Index[requestRecord]{{Name: indexKey, Unique: true, Keys: func(r requestRecord) [][]byte { return [][]byte{r.owner.key(r.key)} }}},
+		}),
+	}
+}
+
+// linkRecord is a link as the file holds it.
+type linkRecord struct {
+	Link
+	owner Owner
+	user  string // id
+	made  time.Time
+}
+
+func (l *linkRecord) key() []byte { return l.owner.key(l.Provider, l.ExternalID) }
+
+func appendLink(b []byte, l linkRecord) []byte {
+	for _, s := range [...]string{l.owner.Tenant, l.owner.Environment, l.Provider, l.ExternalID, l.user} {
+		b = appendText(b, s)
+	}
+	return appendTime(b, l.made)
+}
+
+func decodeLink(version uint8, b []byte) (linkRecord, error) {
+	r := reader{rest: b}
+	l := linkRecord{owner: r.owner()}
+	l.Provider, l.ExternalID, l.user = r.text(), r.text(), r.text()
+	l.made = r.time()
+	if err := r.done(version); err != nil {
+		return linkRecord{}, err
+	}
+	return l, nil
+}
+
+// requestRecord is a request that made a user.
+type requestRecord struct {
+	owner Owner
+	key   string // that it named itself by
+	user  string // id
+	made  time.Time
+}
+
+func appendRequest(b []byte, q requestRecord) []byte {
+	b = appendText(appendText(b, q.owner.Tenant), q.owner.Environment)
+	b = appendText(appendLongText(b, q.key), q.user)
+	return appendTime(b, q.made)
+}
+
+func decodeRequest(version uint8, b []byte) (requestRecord, error) {
+	r := reader{rest: b}
+	q := requestRecord{owner: r.owner(), key: r.longText()}
+	q.user, q.made = r.text(), r.time()
+	if err := r.done(version); err != nil {
+		return requestRecord{}, err
+	}
+	return q, nil
+}
+
+// Open prepares the providers and users in o.DB, and reads who is inactive.
+//
+// Errors are those of package internal/store.
+func Open(o Options) (*Store, error) {
+	s := &Store{tables: newTables(), db: o.DB, gate: o.Change, log: o.Log}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.gate == nil {
+		s.readOnly = true
+		s.gate = func(context.Context, time.Time, func(*store.Tx) (*Event, error)) error { return store.ErrReadOnly }
+		return s, nil
+	}
+	if err := s.load(); err != nil {
+		return nil, fmt.Errorf("reading users: %w", err)
+	}
+	return s, nil
+}
+
+// load reads into memory what is answered from there.
+func (s *Store) load() error {
+	for row, err := range s.users.Walk(s.db, nil) {
+		if err != nil {
+			return err
+		}
+		u := &row.Record
+		if string(row.Key) != string(u.key()) {
+			return fmt.Errorf("%w: user %q: %w", store.ErrCorrupt, u.ID, errStands)
+		}
+		s.memory.add(u.Owner)
+		s.memory.put(u)
+	}
+	for row, err := range s.providers.Walk(s.db, nil) {
+		if err != nil {
+			return err
+		}
+		if !row.Record.deleted {
+			s.memory.addProviders(1)
+		}
+	}
+	return nil
+}
+
+// next draws a number for a user or a request.
+func next[R any](tx *store.Tx, t *store.Table[R]) (uint32, error) {
+	n, err := t.NextSequence(tx)
+	if err != nil {
+		return 0, err
+	}
+	if n > 1<<32-1 {
+		return 0, fmt.Errorf("table %q has had all its numbers", t.Name())
+	}
+	return uint32(n), nil
+}
+
+func number(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }

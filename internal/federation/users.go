@@ -1,0 +1,301 @@
+package federation
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/postern-auth/postern/internal/store"
+)
+
+// repeatWithin is how long an idempotency key is remembered.
+const repeatWithin = 24 * time.Hour
+
+// trimLength is how many old requests a new one may delete.
+const trimLength = 8
+
+// CreateUser makes a user. Errors: [*InvalidError], [*RepeatError], [ErrEmailExists].
+func (s *Store) CreateUser(ctx context.Context, o Owner, spec UserSpec, now time.Time) (User, error) {
+	p := problems{}
+	if spec.checkInto(p); len(p) > 0 {
+		return User{}, p.err()
+	}
+	u := newUser(o, toStored(now))
+	u.Email, u.DisplayName, u.IsActive = spec.Email, spec.DisplayName, !spec.IsInactive
+	if spec.MembershipTier != "" {
+		u.MembershipTier = spec.MembershipTier
+	}
+	err := s.change(ctx, now, func(tx *store.Tx) (*Event, error) {
+		if err := s.repeated(tx, o, spec.IdempotencyKey, &u); err != nil {
+			return nil, err
+		}
+		return event("user.create", o, detail("user", u.ID)), s.insertUser(tx, &u)
+	})
+	if err != nil {
+		return User{}, fmt.Errorf("creating user: %w", err)
+	}
+	s.memory.add(o)
+	u.Links = []Link{}
+	if !u.IsActive {
+		return u.User, s.followUser(o, u.ID)
+	}
+	return u.User, nil
+}
+
+// newUser is one with nothing but an id and defaults.
+func newUser(o Owner, now time.Time) userRecord {
+	return userRecord{version: 1, User: User{
+		ID: newUUID(), Owner: o, MembershipTier: TierOrdinary, IsActive: true, IsTestUser: o.Environment == sandbox, CreatedAt: now, UpdatedAt: now,
+	}}
+}
+
+// insertUser gives u a number and inserts it.
+func (s *Store) insertUser(tx *store.Tx, u *userRecord) (err error) {
+	if u.number, err = next(tx, s.users); err != nil {
+		return err
+	}
+	if err := s.emailFree(tx, u); err != nil {
+		return err
+	}
+	return s.users.Insert(tx, u.key(), *u)
+}
+
+// emailFree refuses an address that another user of the owner has.
+func (s *Store) emailFree(tx *store.Tx, u *userRecord) error {
+	if u.Email == "" {
+		return nil
+	}
+	row, err := s.users.Lookup(tx, indexEmail, u.Owner.key(foldEmail(u.Email)))
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err == nil && row.Record.ID != u.ID:
+		return ErrEmailExists
+	}
+	return err
+}
+
+// repeated refuses a request that made a user before, remembers this one, and forgets some that are long ago.
+func (s *Store) repeated(tx *store.Tx, o Owner, key string, u *userRecord) error {
+	if key == "" {
+		return nil
+	}
+	row, err := s.requests.Lookup(tx, indexKey, o.key(key))
+	switch {
+	case err == nil && u.CreatedAt.Sub(row.Record.made) < repeatWithin:
+		return &RepeatError{ID: row.Record.user}
+	case err == nil:
+		err = s.requests.Delete(tx, row.Key)
+	case errors.Is(err, store.ErrNotFound):
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	var old [][]byte
+	for row, err := range s.requests.Scan(tx, nil) {
+		if err != nil {
+			return err
+		}
+		if len(old) == trimLength || u.CreatedAt.Sub(row.Record.made) < repeatWithin {
+			break
+		}
+		old = append(old, slices.Clone(row.Key))
+	}
+	for _, k := range old {
+		if err := s.requests.Delete(tx, k); err != nil {
+			return err
+		}
+	}
+	n, err := next(tx, s.requests)
+	if err != nil {
+		return err
+	}
+	return s.requests.Insert(tx, number(n), requestRecord{owner: o, key: key, user: u.ID, made: u.CreatedAt})
+}
+
+// User returns a user with its links. Error: [ErrUserNotFound].
+func (s *Store) User(ctx context.Context, o Owner, id string) (User, error) {
+	if err := ctx.Err(); err != nil {
+		return User{}, err
+	}
+	var u userRecord
+	err := s.db.View(func(tx *store.Tx) (err error) {
+		u, err = s.linkedUser(tx, o, id)
+		return err
+	})
+	if err != nil {
+		return User{}, fmt.Errorf("user %q: %w", id, err)
+	}
+	return u.User, nil
+}
+
+// user is the one of that id, without links.
+func (s *Store) user(tx *store.Tx, o Owner, id string) (userRecord, error) {
+	id, ok := canonicalUUID(id)
+	if !ok {
+		return userRecord{}, ErrUserNotFound
+	}
+	row, err := s.users.Lookup(tx, indexID, o.key(id))
+	if errors.Is(err, store.ErrNotFound) {
+		err = ErrUserNotFound
+	}
+	return row.Record, err
+}
+
+func (s *Store) linkedUser(tx *store.Tx, o Owner, id string) (userRecord, error) {
+	u, err := s.user(tx, o, id)
+	if err != nil {
+		return userRecord{}, err
+	}
+	return u, s.readLinks(tx, &u)
+}
+
+// readLinks adds to u its links, in the order of providers and external ids.
+func (s *Store) readLinks(tx *store.Tx, u *userRecord) error {
+	u.Links = []Link{}
+	for row, err := range s.links.ScanIndex(tx, indexUser, u.Owner.key(u.ID), nil) {
+		if err != nil {
+			return err
+		}
+		u.Links = append(u.Links, row.Record.Link)
+	}
+	slices.SortFunc(u.Links, func(a, b Link) int {
+		return cmp.Or(strings.Compare(a.Provider, b.Provider), strings.Compare(a.ExternalID, b.ExternalID))
+	})
+	return nil
+}
+
+// UserQuery says which users to list.
+type UserQuery struct {
+	Offset int
+	Limit  int    // 1 or more
+	Email  string // only the user of this address; empty: all
+}
+
+// Users lists users of an owner with their links, in the order in which they were made, and says how many there are in all.
+func (s *Store) Users(ctx context.Context, o Owner, q UserQuery) (list []User, total int, err error) {
+	if q.Email != "" {
+		list, err = s.userByEmail(o, q.Email)
+		total, list = len(list), list[min(max(q.Offset, 0), len(list)):]
+	} else {
+		list, total, err = s.page(ctx, o, q)
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("listing users: %w", err)
+	}
+	return list, total, nil
+}
+
+func (s *Store) userByEmail(o Owner, email string) ([]User, error) {
+	list := []User{}
+	err := s.db.View(func(tx *store.Tx) error {
+		row, err := s.users.Lookup(tx, indexEmail, o.key(foldEmail(email)))
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		err = s.readLinks(tx, &row.Record)
+		list = append(list, row.Record.User)
+		return err
+	})
+	return list, err
+}
+
+// page reads a page, and no transaction is open for long, whatever comes before it.
+func (s *Store) page(ctx context.Context, o Owner, q UserQuery) ([]User, int, error) {
+	var found []userRecord
+	n := 0
+	for row, err := range s.users.Walk(s.db, o.prefix()) {
+		if err := errors.Join(ctx.Err(), err); err != nil {
+			return nil, 0, err
+		}
+		if !o.owns(row.Key) {
+			break
+		}
+		if n >= q.Offset && len(found) < q.Limit {
+			found = append(found, row.Record)
+		}
+		n++
+		if len(found) == q.Limit && s.counts() {
+			break
+		}
+	}
+	if s.counts() {
+		n = s.memory.count(o)
+	}
+	list := make([]User, len(found))
+	err := s.db.View(func(tx *store.Tx) error {
+		for i := range found {
+			if err := s.readLinks(tx, &found[i]); err != nil {
+				return err
+			}
+			list[i] = found[i].User
+		}
+		return nil
+	})
+	return list, n, err
+}
+
+// counts reports whether memory knows how many users there are.
+func (s *Store) counts() bool { return !s.readOnly }
+
+// UpdateUser changes a user. What changes nothing leaves its time as it is. A user that it deactivates is refused from before its return on.
+// Errors: [*InvalidError], [ErrUserNotFound], [ErrEmailExists].
+func (s *Store) UpdateUser(ctx context.Context, o Owner, id string, change UserChange, now time.Time) (User, error) {
+	p := problems{}
+	if change.checkInto(p); len(p) > 0 {
+		return User{}, p.err()
+	}
+	var u userRecord
+	err := s.change(ctx, now, func(tx *store.Tx) (_ *Event, err error) {
+		if u, err = s.linkedUser(tx, o, id); err != nil {
+			return nil, err
+		}
+		changed := change.apply(&u.User)
+		if len(changed) == 0 {
+			return nil, nil
+		}
+		if err := s.emailFree(tx, &u); err != nil {
+			return nil, err
+		}
+		u.UpdatedAt = toStored(now)
+		u.version++
+		action, details := "user.update", []Detail{detail("user", u.ID), detail("fields", changed...)}
+		if slices.Contains(changed, "is_active") {
+			action = "user.deactivate"
+			if u.IsActive {
+				action = "user.activate"
+			}
+		}
+		return event(action, o, details...), s.users.Put(tx, u.key(), u)
+	})
+	if err == nil {
+		err = s.followUser(o, u.ID)
+	}
+	if err != nil {
+		return User{}, fmt.Errorf("updating user %q: %w", id, err)
+	}
+	return u.User, nil
+}
+
+// followUser has memory know of a user what the file does.
+func (s *Store) followUser(o Owner, id string) error {
+	err := s.memory.follow(func() (u userRecord, err error) {
+		err = s.db.View(func(tx *store.Tx) error {
+			u, err = s.user(tx, o, id)
+			return err
+		})
+		return u, err
+	})
+	if err != nil {
+		return fmt.Errorf("the change is stored, but not in force: %w", err)
+	}
+	return nil
+}
