@@ -1,0 +1,90 @@
+package jwks
+
+import (
+	"math"
+	"strings"
+	"time"
+)
+
+// Claims is what a verified token says. The texts alias the token's decoded payload; copy what must outlive many tokens.
+type Claims struct {
+	Issuer    string   // iss
+	Subject   string   // sub; empty when there is none, or it is no text
+	ID        string   // jti; empty when there is none, or it is no text
+	Audience  []string // aud, of which one text is a list of one
+	ExpiresAt time.Time
+	NotBefore time.Time // zero: absent
+	IssuedAt  time.Time // zero: absent
+
+	members []member
+	payload string
+}
+
+// Has says whether there is a claim of that exact top-level name, whatever its value.
+func (c *Claims) Has(name string) bool {
+	_, ok := find(c.members, name)
+	return ok
+}
+
+// Text returns the claim of that exact top-level name, if it is a text. A dot in a name is a dot.
+func (c *Claims) Text(name string) (string, bool) {
+	m, _ := find(c.members, name)
+	return m.text()
+}
+
+// Texts returns the claim of that exact top-level name, if it is an array of texts.
+func (c *Claims) Texts(name string) ([]string, bool) {
+	m, _ := find(c.members, name)
+	return m.texts()
+}
+
+// Words returns the claim of that exact top-level name, if it is an array of texts, or one text, split at spaces as scope is
+// (RFC 6749, section 3.3).
+func (c *Claims) Words(name string) ([]string, bool) {
+	m, _ := find(c.members, name)
+	if text, ok := m.text(); ok {
+		return strings.FieldsFunc(text, func(r rune) bool { return r == ' ' }), true
+	}
+	return m.texts()
+}
+
+// JSON returns all claims as they were signed.
+func (c *Claims) JSON() string { return c.payload }
+
+// claims gathers what the token says, before anything of it is judged. What has the wrong JSON type stays zero here, and fails
+// the step of Rules that reads it.
+func (t *Token) claims() Claims {
+	c := Claims{members: t.members, payload: t.payload}
+	for _, m := range t.members {
+		switch m.name {
+		case "iss":
+			c.Issuer, _ = m.text()
+		case "sub":
+			c.Subject, _ = m.text()
+		case "jti":
+			c.ID, _ = m.text()
+		case "aud":
+			if one, ok := m.text(); ok {
+				c.Audience = []string{one}
+			} else {
+				c.Audience, _ = m.texts()
+			}
+		}
+	}
+	return c
+}
+
+// date returns the claim of that name as a NumericDate (RFC 7519, section 2): seconds since 1970, perhaps with a fraction.
+// The time is zero when there is none; fits is false when it is no number.
+func (c *Claims) date(name string) (at time.Time, fits bool) {
+	m, ok := find(c.members, name)
+	if !ok {
+		return time.Time{}, true
+	}
+	f, fits := m.number()
+	if !fits {
+		return time.Time{}, false
+	}
+	seconds, fraction := math.Modf(f)
+	return time.Unix(int64(seconds), int64(fraction*1e9)).UTC(), true
+}

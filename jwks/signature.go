@@ -1,0 +1,69 @@
+package jwks
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/sha512"
+	"math/big"
+)
+
+// verify checks the signature of t with the keys of s. The error is [ErrUnknownKey] or [ErrSignature].
+func (s *Set) verify(t *Token) error {
+	keys := s.candidates(t)
+	if len(keys) == 0 {
+		return ErrUnknownKey
+	}
+	digest, hash := t.digest()
+	for i := range keys {
+		if keys[i].verify(t, digest, hash) {
+			return nil
+		}
+	}
+	return ErrSignature
+}
+
+// digest hashes what the signature covers. EdDSA hashes for itself: then there is none.
+func (t *Token) digest() ([]byte, crypto.Hash) {
+	switch t.Algorithm {
+	case RS256, PS256, ES256:
+		d := sha256.Sum256(t.signed)
+		return d[:], crypto.SHA256
+	case RS384, PS384, ES384:
+		d := sha512.Sum384(t.signed)
+		return d[:], crypto.SHA384
+	case RS512, PS512, ES512:
+		d := sha512.Sum512(t.signed)
+		return d[:], crypto.SHA512
+	case EdDSA:
+		return nil, 0
+	default:
+		return nil, 0
+	}
+}
+
+// verify says whether the key, which fits the algorithm of t, signed it. The standard library bounds the numbers: an RSA
+// signature is as long as the modulus and smaller, r and s lie in [1, n−1], an Ed25519 signature has 64 bytes and a reduced s.
+func (k *key) verify(t *Token, digest []byte, hash crypto.Hash) bool {
+	switch public := k.public.(type) {
+	case *rsa.PublicKey:
+		if t.Algorithm.isPSS() {
+			// RFC 7518, section 3.5: the salt is exactly as long as the hash.
+			return rsa.VerifyPSS(public, hash, digest, t.signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
+		}
+		return rsa.VerifyPKCS1v15(public, hash, digest, t.signature) == nil
+	case *ecdsa.PublicKey:
+		size := coordinateSize(public.Curve)
+		if len(t.signature) != 2*size {
+			return false
+		}
+		r, s := new(big.Int).SetBytes(t.signature[:size]), new(big.Int).SetBytes(t.signature[size:])
+		return ecdsa.Verify(public, digest, r, s)
+	case ed25519.PublicKey:
+		return len(t.signature) == ed25519.SignatureSize && ed25519.Verify(public, t.signed, t.signature)
+	default:
+		return false
+	}
+}
