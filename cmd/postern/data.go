@@ -14,6 +14,7 @@ import (
 
 	"github.com/postern-auth/postern/config"
 	"github.com/postern-auth/postern/internal/admin"
+	"github.com/postern-auth/postern/internal/federation"
 	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/internal/telemetry"
 	"github.com/postern-auth/postern/keystore"
@@ -36,6 +37,7 @@ const (
 type data struct {
 	db       *store.DB
 	keys     *keystore.Store
+	users    *federation.Store // and their providers; nil where the profile has none
 	pepper   [sha256.Size]byte // hash of the pepper that they are open with
 	narrowed []string          // paths from which the group's rights were taken
 	lost     []string          // environments that some keys have and the file no longer lists
@@ -182,6 +184,9 @@ func tryData(c *config.Config, a access, log *slog.Logger, patience time.Duratio
 	o.ReadOnly, o.Log = a == reading, log
 	if d.keys, err = keystore.Open(o, time.Now()); err != nil {
 		return nil, errors.Join(explainedOpen(c, err), d.db.Close())
+	}
+	if d.users, err = openFederation(c, d, a); err != nil {
+		return nil, errors.Join(explainedOpen(c, err), d.Close())
 	}
 	if a == writing {
 		if d.lost, err = lostEnvironments(c, d); err != nil {

@@ -121,6 +121,7 @@ func newPostern(ctx context.Context, s settings, from process) (_ *postern, err 
 	}()
 	p.registry = telemetry.NewRegistry(build())
 	publish(p.registry, p.data.keys)
+	p.registry.MustRegister(community{p.data.users})
 	p.registry.MustRegister(newExpiries(p.now.Load))
 	p.configured = newConfigured(p.registry)
 	first, err := p.newSnapshot(s)

@@ -13,7 +13,7 @@ func known(name string) bool {
 		"request_id", "method", "host", "path", "protocol", "source", "user_agent", "grpc_method",
 		"reason", "class", "policy", "status", "sampled",
 		// Who: ids and names, never a credential.
-		"tenant", "tenant_id", "environment", "key_id", "lookup_id", "end_user", "issuer", "sub", "kid",
+		"tenant", "tenant_id", "environment", "key_id", "lookup_id", "end_user", "user", "external_id", "provider", "issuer", "sub", "kid",
 		// Keys and tenants in sum.
 		"keys", "secrets", "tenants", "added", "skipped", "refused", "revision", "import", "number",
 		// What a change did: JSON names of fields; lookup ids of secrets, with the times of their ends.
