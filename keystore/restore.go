@@ -266,13 +266,15 @@ func (x *restorer) store(keys []record) error {
 	return err
 }
 
-// since is what was ended between r, in the backup, and was, in the replaced database. A revocation counts whatever came first. All else only if was is
-// the later one.
+// since is what was ended between r, in the backup, and was, in the replaced database. A revocation and the end of a secret count whatever came first. All
+// else not if r is the later one. Of the same version they may still differ: where an older backup was put into service in between, each has a
+// history of its own.
 func (x *restorer) since(r, was *record) *ending {
 	e := &ending{revoked: was.state == codeRevoked, ends: make(map[string]int64)}
-	later := was.version > r.version
-	if later {
+	if was.version >= r.version {
 		e.disabled, e.expires = was.state == codeDisabled, was.expires
+	}
+	if was.version > r.version {
 		for i := range r.secrets {
 			e.ends[r.secrets[i].name()] = -toMillis(x.now) // it was forgotten, unless it is found below
 		}
@@ -296,7 +298,7 @@ func (x *restorer) compareTenants(ctx context.Context) error {
 			if err != nil || was.version < t.version {
 				x.done.Vouched = false
 			}
-			if err == nil && was.version > t.version && was.State == TenantSuspended {
+			if err == nil && was.version >= t.version && was.State == TenantSuspended {
 				if err := x.suspend(t.ID); err != nil {
 					return err
 				}

@@ -214,6 +214,41 @@ func TestARevocationIsFinalWhereverItStands(t *testing.T) {
 	}
 }
 
+// Between the backup and now an older backup was in service: what was ended there stays so, though the key was changed as often before the backup.
+func TestARestoreOverAnotherHistoryRevivesNothing(t *testing.T) {
+	h := newHarvest(t)
+	k, printed := create(t, h.Store)
+	_, err := h.CreateTenant(t.Context(), keystore.TenantSpec{ID: "acme"}, noon)
+	_, theirs, err2 := h.Create(t.Context(), keystore.KeySpec{Tenant: "acme", Environment: "LIVE"}, noon)
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	older := copyOf(t, h.Store)
+	name := "renamed"
+	_, err = h.UpdateKey(t.Context(), k.ID, keystore.KeyChange{Name: &name}, noon)
+	_, err2 = h.UpdateTenant(t.Context(), "acme", keystore.TenantChange{Name: &name}, noon)
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	backup := copyOf(t, h.Store)
+	other := open(t, options(older))
+	_, err = other.Disable(t.Context(), k.ID, noon)
+	_, err2 = other.SuspendTenant(t.Context(), "acme", noon)
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	create(t, other) // it is not behind
+	if done, err := restore(t, backup, older, ""); err != nil || done.Disabled != 1 || done.Suspended != 1 {
+		t.Errorf("%+v, %v", done, err)
+	}
+	s := open(t, options(backup))
+	for printed, want := range map[string]error{printed: keystore.ErrDisabled, theirs: keystore.ErrTenantSuspended} {
+		if _, err := s.Lookup(t.Context(), printed, nil, later); !errors.Is(err, want) {
+			t.Errorf("%v, want %v", err, want)
+		}
+	}
+}
+
 // The restore is on record, and so is what was recorded since the backup: no number comes twice.
 func TestARestoreIsOnRecord(t *testing.T) {
 	h := newHarvest(t)
