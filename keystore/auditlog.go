@@ -17,6 +17,7 @@ import (
 type AuditLog struct {
 	Lines   int
 	endings []logEnding
+	numbers []uint64  // of the records that these lines are
 	until   time.Time // of the last line that has one, whatever it says
 }
 
@@ -24,6 +25,7 @@ type AuditLog struct {
 func (l *AuditLog) Join(other AuditLog) {
 	l.Lines += other.Lines
 	l.endings = append(l.endings, other.endings...)
+	l.numbers = append(l.numbers, other.numbers...)
 	l.reaches(other.until)
 }
 
@@ -33,8 +35,17 @@ func (l *AuditLog) reaches(t time.Time) {
 	}
 }
 
-// tells says whether the log may know what came after a moment: it goes on after it.
-func (l *AuditLog) tells(since time.Time) bool { return l.Lines > 0 && !l.until.Before(since) }
+// lacks returns the number of the first record after another that the log does not have, though it has later ones; 0: none. Records are numbered without
+// a gap, so that one was lost, or stands in a log that was not given.
+func (l *AuditLog) lacks(after uint64) uint64 {
+	for _, n := range slices.Sorted(slices.Values(l.numbers)) {
+		if n > after+1 {
+			return after + 1
+		}
+		after = max(after, n)
+	}
+	return 0
+}
 
 // logEnding is a line of the log that says that something was ended, or begun again.
 type logEnding struct {
@@ -76,6 +87,7 @@ func ReadAudit(r io.Reader) (log AuditLog, err error) {
 		log.reaches(l.at)
 		if l.ours {
 			log.Lines++
+			log.numbers = append(log.numbers, l.number)
 		}
 		if l.ending != nil {
 			log.endings = append(log.endings, *l.ending)
@@ -94,6 +106,7 @@ func ReadAudit(r io.Reader) (log AuditLog, err error) {
 type auditLine struct {
 	Time   *time.Time      `json:"time"`
 	Stream string          `json:"stream"`
+	Number uint64          `json:"number"`
 	Action string          `json:"action"`
 	KeyID  string          `json:"key_id"`
 	Tenant string          `json:"tenant"`
@@ -107,6 +120,7 @@ type auditLine struct {
 type logLine struct {
 	at     time.Time  // zero: it does not say
 	ours   bool       // it is one of the stream audit
+	number uint64     // of the record that it is
 	ending *logEnding // nil: it ends nothing
 }
 
@@ -134,7 +148,7 @@ func readLine(line []byte) (l logLine, err error) {
 	if err := json.Unmarshal(line, &a); err != nil {
 		return logLine{}, errors.New("is one of the stream audit, but not as Postern writes it")
 	}
-	l.ours = true
+	l.ours, l.number = true, a.Number
 	l.ending, err = a.ending()
 	return l, err
 }

@@ -21,6 +21,16 @@ var (
 	ErrLogEnds = errors.New("the log ends before that, and does not know what was revoked, disabled, suspended or ended since")
 )
 
+// LogGapError says the same where the log that is given has no line of a record, and lines of later ones.
+type LogGapError struct {
+	Number uint64 // of the first such record
+}
+
+// Error names the record.
+func (e *LogGapError) Error() string {
+	return fmt.Sprintf("the log lacks record %d of audit, and may not know all that was revoked, disabled, suspended or ended since", e.Number)
+}
+
 // RestoreOptions say what to restore, and what is known of the time since.
 type RestoreOptions struct {
 	Options // of the copy of a backup: its DB is changed, and not yet in anybody's use
@@ -43,7 +53,7 @@ type Restored struct {
 	Keys     int
 
 	Vouched   bool // the database that is replaced knows all that the backup holds
-	Lost      bool // neither it nor the log knows what was ended since
+	Lost      bool // neither it nor the log knows all that was ended since
 	Revoked   int  // keys that were active or disabled in the backup
 	Disabled  int
 	Expiring  int // keys that now end sooner
@@ -57,8 +67,8 @@ type Restored struct {
 // Nothing is enabled, resumed or prolonged.
 //
 // What was ended since is read from the database that is replaced, and from a log. The former speaks for all of the time since only if it holds each key and tenant
-// of the backup in the backup's version or a later one; otherwise it was made anew, or is older. A log does only if it goes on after the backup. Without either the error is [ErrLostEndings] or [ErrLogEnds], and the result has
-// the time of the backup. After an error the copy is good for nothing.
+// of the backup in the backup's version or a later one; otherwise it was made anew, or is older. A log does only if it goes on after the backup and lacks no record since. Without either the error is [ErrLostEndings], [ErrLogEnds] or a
+// [*LogGapError], and the result has the time of the backup. After an error the copy is good for nothing.
 func Restore(ctx context.Context, o RestoreOptions, now time.Time) (Restored, error) {
 	x := restorer{RestoreOptions: o, now: now.UTC().Truncate(time.Millisecond)}
 	if err := x.run(ctx); err != nil {
@@ -92,18 +102,49 @@ func (x *restorer) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	x.done.Lost = !x.done.Vouched && !x.Audited.tells(x.done.Time)
-	switch {
-	case !x.done.Lost || x.AcceptLost:
-	case x.Audited.Lines > 0:
-		return ErrLogEnds
-	default:
-		return ErrLostEndings
+	if !x.done.Vouched {
+		last, err := x.lastAudit(ctx)
+		if err != nil {
+			return err
+		}
+		why := x.doubt(&last)
+		if x.done.Lost = why != nil; x.done.Lost && !x.AcceptLost {
+			return why
+		}
 	}
 	if err := x.applyAudit(ctx); err != nil {
 		return err
 	}
 	return x.conclude(ctx)
+}
+
+// doubt is why the log may not know all that was ended since the backup, whose last record of audit is last. Nil: it does.
+func (x *restorer) doubt(last *Record) error {
+	since := x.done.Time
+	if since.Before(last.Time) { // it does not say
+		since = last.Time
+	}
+	missing := x.Audited.lacks(last.Number)
+	switch {
+	case x.Audited.Lines == 0:
+		return ErrLostEndings
+	case x.Audited.until.Before(since):
+		return ErrLogEnds
+	case missing > 0:
+		return &LogGapError{missing}
+	}
+	return nil
+}
+
+// lastAudit is the last record of audit that the backup has; zero: none.
+func (x *restorer) lastAudit(ctx context.Context) (last Record, err error) {
+	for r, err := range x.Audit(ctx, 0) {
+		if err != nil {
+			return last, err
+		}
+		last = r
+	}
+	return last, nil
 }
 
 // examine refuses what is unsound, or not ours.
@@ -151,12 +192,9 @@ func (x *restorer) conclude(ctx context.Context) error {
 
 // carryAudit adds the records of audit that the replaced database has and the backup lacks: their numbers must not come again.
 func (x *restorer) carryAudit(ctx context.Context) error {
-	last := uint64(0)
-	for r, err := range x.Audit(ctx, 0) {
-		if err != nil {
-			return err
-		}
-		last = r.Number
+	last, err := x.lastAudit(ctx)
+	if err != nil {
+		return err
 	}
 	var records []Record
 	write := func() error {
@@ -178,7 +216,7 @@ func (x *restorer) carryAudit(ctx context.Context) error {
 		records = records[:0]
 		return err
 	}
-	for row, err := range x.audit.Walk(x.Replaced, store.Number(last+1)) {
+	for row, err := range x.audit.Walk(x.Replaced, store.Number(last.Number+1)) {
 		if ctx.Err() != nil || err != nil {
 			return errors.Join(ctx.Err(), write()) // what cannot be read is history, and not worth the restore
 		}

@@ -243,7 +243,11 @@ func (r *restoring) restore(ctx context.Context, draft *store.Draft, old *store.
 
 // explained says what an error means for the files at hand.
 func (r *restoring) explained(err error, done keystore.Restored) error {
+	gap, lacks := errors.AsType[*keystore.LogGapError](err)
 	switch {
+	case lacks:
+		return hint(fmt.Errorf("%q is a backup %s: %w", r.File, ofTime(done.Time), gap),
+			"name the log that has it too, with another --audit FILE; what was done while no Postern ran is in none: if what was revoked so may be valid again, say so with --accept-lost-revocations, and the rest of the log still counts")
 	case errors.Is(err, keystore.ErrLogEnds):
 		return hint(fmt.Errorf("%q is a backup %s: %w", r.File, ofTime(done.Time), keystore.ErrLogEnds),
 			"name the log that goes on from there too, with another --audit FILE; or, if what was revoked since may be valid again, say so with --accept-lost-revocations")
@@ -262,6 +266,14 @@ func (r *restoring) explained(err error, done keystore.Restored) error {
 		return hint(fmt.Errorf("%q cannot be restored: %w", r.File, err), "nothing was changed; choose another backup")
 	}
 	return explainedDraft(databasePath(r.Config), err)
+}
+
+// butLogged says that what a log has still counts.
+func butLogged(log keystore.AuditLog) string {
+	if log.Lines == 0 {
+		return ""
+	}
+	return ", unless the log says so"
 }
 
 // ofTime says when a backup was made.
@@ -295,7 +307,7 @@ func (r *restoring) conclude(draft *store.Draft, done keystore.Restored) (report
 		report.Replaced = &kept
 	}
 	if done.Lost {
-		r.out.note("the backup is %s: what was revoked, disabled, suspended or ended since is valid again", ofTime(done.Time))
+		r.out.note("the backup is %s: what was revoked, disabled, suspended or ended since is valid again"+butLogged(r.audited), ofTime(done.Time))
 	}
 	if report.Replaced != nil {
 		r.out.note("the database that was replaced is kept as %q: remove it when it is not needed any more", *report.Replaced)
