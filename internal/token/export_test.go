@@ -1,0 +1,114 @@
+package token
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"strconv"
+	"time"
+
+	"github.com/postern-auth/postern/internal/store"
+)
+
+// Trim is what Run does now and then.
+func (a *Authority) Trim(ctx context.Context, now time.Time) error { return a.trim(ctx, now) }
+
+// Advance is what Run does every minute.
+func (a *Authority) Advance(ctx context.Context, now time.Time) error { return a.advance(ctx, now) }
+
+// Secrets are the private halves of all keys, as they must not be found anywhere.
+func (a *Authority) Secrets() (secrets [][]byte) {
+	for _, k := range a.ring.Load().keys {
+		switch p := k.private.(type) {
+		case ed25519.PrivateKey:
+			secrets = append(secrets, p.Seed())
+		case *ecdsa.PrivateKey:
+			b, _ := p.Bytes()
+			secrets = append(secrets, b)
+		case *rsa.PrivateKey:
+			secrets = append(secrets, p.Primes[0].Bytes(), p.D.Bytes())
+		}
+	}
+	return secrets
+}
+
+// SealedKeys harms stored keys.
+type SealedKeys struct{ table *store.Table[sealedKey] }
+
+// KeysOf returns the table of keys.
+func KeysOf() *SealedKeys { return &SealedKeys{newKeys()} }
+
+// each changes every key.
+func (s *SealedKeys) each(tx *store.Tx, change func(*sealedKey)) error {
+	for row, err := range s.table.Scan(tx, nil) {
+		if err != nil {
+			return err
+		}
+		change(&row.Record)
+		if err := s.table.Put(tx, row.Key, row.Record); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Flip flips a bit of each seal.
+func (s *SealedKeys) Flip(tx *store.Tx) error {
+	return s.each(tx, func(k *sealedKey) { k.sealed[len(k.sealed)/2] ^= 1 })
+}
+
+// Name gives each key another algorithm.
+func (s *SealedKeys) Name(tx *store.Tx, a Algorithm) error {
+	return s.each(tx, func(k *sealedKey) { k.Algorithm = a })
+}
+
+// Backdate has each key published a day earlier, so that it may sign.
+func (s *SealedKeys) Backdate(tx *store.Tx) error {
+	return s.each(tx, func(k *sealedKey) { k.SignsFrom = k.SignsFrom.Add(-24 * time.Hour) })
+}
+
+// Rename gives each key another id.
+func (s *SealedKeys) Rename(tx *store.Tx) error {
+	return s.each(tx, func(k *sealedKey) { k.ID += "x" })
+}
+
+// Unseal takes the seals away.
+func (s *SealedKeys) Unseal(tx *store.Tx) error {
+	return s.each(tx, func(k *sealedKey) { k.sealed = nil })
+}
+
+// Swap puts each record where another stands.
+func (s *SealedKeys) Swap(tx *store.Tx) error {
+	var keys [][]byte
+	var records []sealedKey
+	for row, err := range s.table.Scan(tx, nil) {
+		if err != nil {
+			return err
+		}
+		keys, records = append(keys, bytes.Clone(row.Key)), append(records, row.Record)
+	}
+	for i, k := range keys {
+		if err := s.table.Put(tx, k, records[(i+1)%len(records)]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PublishedBy says when by the monotonic clock the keys that are published were.
+func (a *Authority) PublishedBy(at time.Time) {
+	for _, k := range a.ring.Load().keys {
+		if k.State == KeyPublished {
+			k.made = at
+		}
+	}
+}
+
+// Deny adds n revocations of tokens, in memory alone.
+func (a *Authority) Deny(n int) {
+	for i := range n {
+		a.denied.put(&denial{denyName: denyName{kind: denyToken, id: strconv.Itoa(i)}})
+	}
+}
