@@ -19,7 +19,7 @@ const (
 
 // Why a header is refused.
 var (
-	errParts     = errors.New("not three parts that hold something")
+	errParts     = errors.New("not three parts")
 	errLength    = errors.New("too long")
 	errBase64    = errors.New("not strict base64url")
 	errParameter = errors.New("a parameter that is never accepted")
@@ -57,7 +57,7 @@ func ParseUpTo(limit int, s string) (Token, error) {
 	}
 	first := strings.IndexByte(s, '.')
 	last := strings.LastIndexByte(s, '.')
-	if first <= 0 || first == last || last == first+1 || last == len(s)-1 || strings.IndexByte(s[first+1:last], '.') >= 0 {
+	if first <= 0 || first == last || last == len(s)-1 || strings.IndexByte(s[first+1:last], '.') >= 0 {
 		return Token{}, fmt.Errorf("%w: %w", ErrMalformed, errParts)
 	}
 	return parse(s, first, last)
