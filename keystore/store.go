@@ -230,7 +230,7 @@ func (s *Store) Close() error {
 }
 
 // Check says whether checks can be answered: the file can be read, and the index is not behind it. An index that is
-// behind tries again.
+// behind tries again. With [store.ErrUnseen] they can be, and only changes cannot be made.
 func (s *Store) Check(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -23,6 +23,7 @@ import (
 	"github.com/postern-auth/postern/config"
 	"github.com/postern-auth/postern/extauthz"
 	"github.com/postern-auth/postern/internal/admin"
+	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/internal/telemetry"
 )
 
@@ -305,8 +306,23 @@ func (p *postern) status(ctx context.Context) admin.Status {
 
 // storeStatus says whether keys can be judged.
 func (p *postern) storeStatus(ctx context.Context) telemetry.Status {
-	if err := p.data.keys.Check(ctx); err != nil {
+	err := p.data.keys.Check(ctx)
+	status := readiness(err)
+	switch {
+	case !status.Ready:
 		p.log.ErrorContext(ctx, "the store cannot answer", "err", err)
+	case err != nil:
+		p.log.ErrorContext(ctx, "the store takes no changes", "err", err)
+	}
+	return status
+}
+
+// readiness is that of a store that says err of itself. Whoever asks for it wants to know whether checks are answered.
+func readiness(err error) telemetry.Status {
+	switch {
+	case errors.Is(err, store.ErrUnseen):
+		return telemetry.Status{Ready: true, Detail: "answers, and takes no changes: see the log"}
+	case err != nil:
 		return telemetry.Status{Detail: "the database cannot be read: see the log"}
 	}
 	return telemetry.Status{Ready: true}

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"math/big"
@@ -22,6 +23,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/postern-auth/postern/config"
+	"github.com/postern-auth/postern/internal/store"
+	"github.com/postern-auth/postern/internal/telemetry"
 	"github.com/postern-auth/postern/keystore"
 )
 
@@ -242,5 +245,19 @@ func TestPepper(t *testing.T) {
 	}
 	if err := makePepper(filepath.Join(s.DataDir, "missing", "pepper")); err == nil {
 		t.Error("a missing folder is no error")
+	}
+}
+
+// Who asks whether Postern is ready wants to know whether checks are answered, not whether keys can be changed.
+func TestReadiness(t *testing.T) {
+	t.Parallel()
+	for err, want := range map[error]telemetry.Status{
+		nil:             {Ready: true},
+		store.ErrUnseen: {Ready: true, Detail: "answers, and takes no changes: see the log"},
+		fmt.Errorf("%w: it was replaced", store.ErrCorrupt): {Detail: "the database cannot be read: see the log"},
+	} {
+		if got := readiness(err); got != want {
+			t.Errorf("%v: %+v, want %+v", err, got, want)
+		}
 	}
 }

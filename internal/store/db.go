@@ -202,7 +202,8 @@ func (db *DB) Revision() (revision uint64, err error) {
 	return revision, err
 }
 
-// Check returns why the database cannot be read, or why nothing could be written into it but for a full disk, if so. It takes microseconds.
+// Check returns why the database cannot be read, or why nothing could be written into it but for a full disk, if so: then, with ErrUnseen, it can still be read. It
+// takes microseconds.
 func (db *DB) Check() error {
 	return db.View(func(tx *Tx) error {
 		if err := db.usable(writeTx, 0); err != nil {

@@ -35,6 +35,10 @@ var (
 	// ErrFull is returned when the disk or a quota is full. Nothing was changed, and it may be tried again.
 	ErrFull = errors.New("disk is full")
 
+	// ErrUnseen is returned while the folder of the file cannot be searched, so that nobody can tell whether the file is still there. Nothing was changed, and it may
+	// pass. Reads go on.
+	ErrUnseen = errors.New("nothing is written while nobody can tell whether the file is still there")
+
 	// ErrReadOnly is returned when something is written in a View or in a database opened with Options.ReadOnly.
 	ErrReadOnly = errors.New("read-only")
 

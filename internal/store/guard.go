@@ -69,7 +69,7 @@ func (db *DB) usable(k kind, commit uint64) error {
 	// folder cannot be searched, which may pass.
 	named, err := os.Lstat(db.path)
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("nothing is written while nobody can tell whether the file is still there: %w", err)
+		return fmt.Errorf("%w: %w", ErrUnseen, err)
 	}
 	if err != nil || !os.SameFile(info, named) {
 		return db.fail(errors.Join(fmt.Errorf("%w: %q was replaced while open", ErrCorrupt, db.path), err))

@@ -271,7 +271,7 @@ func hideAndShow(args []string) (err error) {
 		return err
 	}
 	for name, call := range map[string]func() error{"Update": write, "Check": db.Check} {
-		if err := call(); !errors.Is(err, fs.ErrPermission) || errors.Is(err, store.ErrCorrupt) {
+		if err := call(); !errors.Is(err, store.ErrUnseen) || !errors.Is(err, fs.ErrPermission) || errors.Is(err, store.ErrCorrupt) {
 			return fmt.Errorf("%s of a database that nobody can find: %w", name, err)
 		}
 	}
