@@ -106,9 +106,12 @@ func explain(now func() *extauthz.Authorizer) func(context.Context, []byte, time
 
 func explanation(x extauthz.Explanation) admin.Explanation {
 	e := admin.Explanation{
-		Allowed: x.Allowed, Status: x.Status, Reason: x.Reason.String(), Class: x.Class.String(),
+		Allowed: x.Allowed, Status: x.Status, Reason: x.Reason.String(),
 		Policy: orNull(x.Policy), Tenant: orNull(x.Tenant), Environment: orNull(x.Environment), KeyID: orNull(x.KeyID), EndUser: orNull(x.EndUser),
 		Set: x.Set, Remove: x.Remove, ResponseHeaders: x.Respond, Body: orNull(x.Body),
+	}
+	if !x.Allowed {
+		e.Class = orNull(x.Class.String())
 	}
 	for _, s := range x.Steps {
 		e.Steps = append(e.Steps, admin.Step{Step: s.Step.String(), Outcome: s.Outcome})
@@ -137,7 +140,7 @@ func writeExplanation(w io.Writer, x admin.Explanation) {
 		}
 	}
 	row(w, "reason", x.Reason)
-	row(w, "class", x.Class)
+	row(w, "class", text(x.Class))
 	row(w, "policy", text(x.Policy))
 	row(w, "tenant", text(x.Tenant))
 	row(w, "environment", text(x.Environment))

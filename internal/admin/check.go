@@ -12,7 +12,7 @@ type Explanation struct {
 	Allowed         bool              `json:"allowed"`
 	Status          int               `json:"status"` // of HTTP; 200 where the request may pass
 	Reason          string            `json:"reason"`
-	Class           string            `json:"class"`
+	Class           *string           `json:"class"` // of a refusal
 	Policy          *string           `json:"policy"`
 	Tenant          *string           `json:"tenant"`
 	Environment     *string           `json:"environment"`

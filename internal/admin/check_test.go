@@ -32,8 +32,9 @@ func TestAnExplanationHasItsShape(t *testing.T) {
 			return answer, nil
 		}
 	})
+	class := "credential_refused"
 	answer = admin.Explanation{
-		Status: 401, Reason: "key_unknown", Class: "credential_refused", Set: map[string]string{}, Remove: []string{}, ResponseHeaders: map[string]string{"a": "<b>"},
+		Status: 401, Reason: "key_unknown", Class: &class, Set: map[string]string{}, Remove: []string{}, ResponseHeaders: map[string]string{"a": "<b>"},
 		Steps: []admin.Step{{Step: "Read", Outcome: "passed"}},
 	}
 	expect(t, r, 200, `{"allowed":false,"status":401,"reason":"key_unknown","class":"credential_refused","policy":null,"tenant":null,"environment":null,"key_id":null,`+
