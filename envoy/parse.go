@@ -16,7 +16,8 @@ import (
 
 const (
 	maxNesting = 300       // of what is examined; a real configuration has about 40
-	maxValues  = 8_000_000 // what aliases stand for included
+	maxValues  = 8_000_000 // likewise
+	maxAliased = 100_000   // values that aliases stand for, which a few lines could make billions
 	maxYAML    = 16 << 20  // bytes; JSON may be longer, as its tree is smaller
 )
 
@@ -213,7 +214,12 @@ func (j *jsonParser) parts(v *value, depth int) error {
 }
 
 // yamlParser turns a tree of YAML into ours.
-type yamlParser struct{ values int }
+type yamlParser struct {
+	values  int
+	within  int // aliases that the present value lies in
+	line    int // of the outermost of them
+	aliased int // values read through aliases so far
+}
 
 func (y *yamlParser) document(data []byte) (value, error) {
 	loader, err := yaml.NewLoader(bytes.NewReader(data), yaml.WithPlugin(loaderlimits.New(loaderlimits.DepthValue(maxNesting))))
@@ -248,9 +254,18 @@ func (y *yamlParser) value(n *yaml.Node, depth int) (value, error) {
 	if y.values++; depth > maxNesting || y.values > maxValues {
 		return value{}, tooLarge(n.Line)
 	}
+	if y.within > 0 {
+		if y.aliased++; y.aliased > maxAliased {
+			return value{}, &FormatError{y.line, fmt.Sprintf("aliases stand for more than %d values", maxAliased), "write the values out"}
+		}
+	}
 	v := value{line: n.Line}
 	switch n.Kind {
 	case yaml.AliasNode:
+		if y.within++; y.within == 1 {
+			y.line = n.Line
+		}
+		defer func() { y.within-- }()
 		return y.value(n.Alias, depth+1)
 	case yaml.ScalarNode:
 		if v.text = n.Value; n.ShortTag() != "!!null" {

@@ -39,6 +39,7 @@ func TestGarbageIsRefusedWithItsLine(t *testing.T) {
 		"a merge":             {"!ignore a: &a { b: 1 }\nstatic_resources:\n  <<: *a\n", envoy.FormatError{Line: 3, Message: "<< merges nothing: Envoy does not know merge keys", Hint: "write out the fields, or use an alias for the whole value"}},
 		"a key that is none":  {"static_resources:\n  [a]: 1\n", envoy.FormatError{Line: 2, Message: "a key is no text", Hint: "write names as keys"}},
 		"a cycle":             {"static_resources: &a\n  b: *a\n", envoy.FormatError{Line: 1, Message: "more than 8000000 values, or nested deeper than 300", Hint: "is it the right file?"}},
+		"aliases of aliases":  {bomb(), envoy.FormatError{Line: 5, Message: "aliases stand for more than 100000 values", Hint: "write the values out"}},
 		"too deep":            {strings.Repeat("{\"a\":\n", 400), envoy.FormatError{Line: 302, Message: "more than 8000000 values, or nested deeper than 300", Hint: "is it the right file?"}},
 		"no list":             {"static_resources:\n  listeners:\n    name: gate\n", envoy.FormatError{Line: 2, Message: "static_resources.listeners is keys and values", Hint: "Envoy wants a list"}},
 		"no keys":             {"static_resources:\n  listeners:\n  - gate\n", envoy.FormatError{Line: 3, Message: "static_resources.listeners[0] is a single value", Hint: "Envoy wants keys and values"}},
@@ -58,6 +59,15 @@ func TestGarbageIsRefusedWithItsLine(t *testing.T) {
 			}
 		})
 	}
+}
+
+// bomb is a few lines of aliases that stand for 10⁸ values: each list holds the one before ten times.
+func bomb() string {
+	text := "a0: &a0 [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]\n"
+	for i := range 7 {
+		text += fmt.Sprintf("a%d: &a%d [%s]\n", i+1, i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i), 10), ", "))
+	}
+	return text
 }
 
 func TestValuesThatCannotBeAreRefused(t *testing.T) {
