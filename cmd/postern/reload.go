@@ -24,6 +24,7 @@ type reloading struct {
 	*postern
 	failure string    // of the last attempt, as the log has it; "" if it did not fail
 	since   time.Time // of the first failure since the last success
+	again   bool      // the last attempt failed for what is not in the file, and may pass
 	blind   string    // why changes may stay unnoticed, as the log has it
 }
 
@@ -91,10 +92,10 @@ func (r *reloading) cannotWatch(ctx context.Context, err error) {
 	r.blind = why
 }
 
-// look reloads if anything is not as the last reading found it.
+// look reloads if anything is not as the last reading found it, or if what was read then may be put in force now.
 func (r *reloading) look(ctx context.Context) {
 	before := r.source.digest
-	if s, err := r.source.read(); r.source.digest != before {
+	if s, err := r.source.read(); r.source.digest != before || r.again {
 		r.try(ctx, s, err)
 	}
 }
@@ -115,7 +116,7 @@ func (r *reloading) try(ctx context.Context, s settings, err error) {
 		r.failed(ctx, err)
 		return
 	}
-	r.failure, r.since = "", time.Time{}
+	r.failure, r.since, r.again = "", time.Time{}, false
 	r.configured.succeeded(time.Now())
 	r.log.InfoContext(ctx, "configuration reloaded", "file", s.File)
 	r.warnOf(ctx, before)
@@ -127,6 +128,8 @@ func (r *reloading) failed(ctx context.Context, err error) {
 	if r.since.IsZero() {
 		r.since = time.Now().UTC().Truncate(time.Second)
 	}
+	invalid, ofFile := errors.AsType[*config.InvalidError](err)
+	r.again = !ofFile
 	r.configured.failed(r.since)
 	r.notify.ready("serving; the configuration is stale since " + r.since.Format(time.RFC3339))
 	if err.Error() == r.failure {
@@ -134,7 +137,7 @@ func (r *reloading) failed(ctx context.Context, err error) {
 	}
 	r.failure = err.Error()
 	count := 1
-	if invalid, ok := errors.AsType[*config.InvalidError](err); ok {
+	if ofFile {
 		count = len(invalid.Problems)
 	}
 	r.log.ErrorContext(ctx, "configuration not reloaded: the one before stays in force", "count", count, "since", r.since, "err", err)

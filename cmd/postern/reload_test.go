@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/postern-auth/postern/config"
+	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/internal/telemetry"
 )
 
@@ -342,5 +343,60 @@ func TestPipesAreNotReadAgain(t *testing.T) {
 	}
 	if _, err := once.read(); err == nil || !strings.Contains(err.Error(), "not read again") {
 		t.Errorf("reading it again: %v", err)
+	}
+}
+
+// A file that is right, and could not be put in force because the database takes no changes, is put in force when it does.
+func TestAReloadThatFailedForSomethingElseIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	path := filepath.Join(folder, "postern.yaml")
+	const text = "version: 1\nenvironments: [{ name: %s, key_prefix: live_ }]\n"
+	replaceFile(t, path, fmt.Sprintf(text, "LIVE"))
+	said := make(lines, 100)
+	from := process{source: unhardened(path), style: &telemetry.Style{}, log: slog.New(slog.NewTextHandler(said, nil))}
+	s, err := from.source.readGate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := newPostern(t.Context(), s, from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	other := store.Options{Path: filepath.Join(folder, "other", "postern.db")}
+	made, err := store.Open(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := made.Close(); err != nil {
+		t.Fatal(err)
+	}
+	other.ReadOnly = true
+	unwritable, err := store.Open(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unwritable.Close() })
+	r, own := reloading{postern: p}, p.data.db
+	replaceFile(t, path, fmt.Sprintf(text, "PROD"))
+	p.data.db = unwritable
+	r.look(t.Context())
+	p.data.db = own
+	said.await(t, "not reloaded")
+	r.look(t.Context())
+	said.await(t, "configuration reloaded")
+	if got := p.now.Load().Environments[0].Name; got != "PROD" {
+		t.Errorf("%s is in force", got)
+	}
+	r.look(t.Context()) // it is no news
+	for len(said) > 0 {
+		if line := <-said; strings.Contains(line, "reloaded") {
+			t.Errorf("said once more: %s", line)
+		}
 	}
 }
