@@ -33,11 +33,13 @@ type ProfileSettings struct {
 	// Tiers (mlm) are requests per minute by the tenant's tier. Not built yet: refused.
 	Tiers map[string]int `yaml:"tiers" profiles:"mlm"`
 
-	// Issuer of our own tokens. Default: public_url. Not built yet.
+	// Issuer of our own tokens. Default: public_url. Without either no token can be
+	// made.
 	Issuer string `yaml:"issuer"`
-	// TokenAlgorithm that signs our own tokens: EdDSA, ES256, RS256. Default: EdDSA. Not built yet.
+	// TokenAlgorithm that signs our own tokens: EdDSA, ES256, RS256. Default: EdDSA. After a change a key of the new one is published, and the old key signs for
+	// another hour.
 	TokenAlgorithm TokenAlgorithm `yaml:"token_algorithm"`
-	// RotateEvery (default, mka1) is how long a signing key signs. Default: 2160h, 90 days. Not built yet.
+	// RotateEvery (default, mka1) is how long a signing key signs: at least 24h. Default: 2160h, 90 days.
 	RotateEvery time.Duration `yaml:"rotate_every" profiles:"default mka1"`
 	// GatewayAudiences (default, mka1) are the audiences of our own tokens that the gateway accepts. Default:
 	// public_url. Not built yet.
@@ -45,13 +47,13 @@ type ProfileSettings struct {
 	// AcceptAnyAudience (default, mka1) accepts our own tokens whatever their audience is. Default: false. Not built
 	// yet.
 	AcceptAnyAudience bool `yaml:"accept_any_audience" profiles:"default mka1"`
-	// TokenAudience (mlm) of access tokens. Default: public_url. Not built yet.
+	// TokenAudience (mlm) of access tokens. Default: public_url.
 	TokenAudience string `yaml:"token_audience" profiles:"mlm"`
-	// TokenScope (mlm) of access tokens. Default: user:self. Not built yet.
+	// TokenScope (mlm) of access tokens: permissions, such as user:self, with a space between two. Default: user:self.
 	TokenScope string `yaml:"token_scope" profiles:"mlm"`
-	// AccessTTL (mlm) is the life of an access token. Default: 1h. Not built yet.
+	// AccessTTL (mlm) is the life of an access token, from 1m to 720h. Default: 1h.
 	AccessTTL time.Duration `yaml:"access_ttl" profiles:"mlm"`
-	// RefreshTTL (mlm) is the life of a refresh token. Default: 720h, 30 days. Not built yet.
+	// RefreshTTL (mlm) is the life of a refresh token, from 1m to 2160h, which is how long a session lives at most. Default: 720h, 30 days.
 	RefreshTTL time.Duration `yaml:"refresh_ttl" profiles:"mlm"`
 
 	// BasePath (mlm) is where the profile's own endpoints begin. Default: /api/v1. Not built yet.

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -54,16 +55,7 @@ func (r *rules) settings() {
 	if r.fine("issuer") {
 		r.webAddress("issuer", r.Issuer)
 	}
-	for _, d := range []struct {
-		path  string
-		value time.Duration
-	}{
-		{"rotate_every", r.RotateEvery}, {"access_ttl", r.AccessTTL}, {"refresh_ttl", r.RefreshTTL},
-	} {
-		if r.fine(d.path) && d.value < time.Minute {
-			r.problem(d.path, d.value.String()+" is too short", "write at least 1m")
-		}
-	}
+	r.tokens()
 	if r.fine("base_path") && !ownPath(r.BasePath) {
 		r.problem("base_path", quote(r.BasePath)+" is not a path to begin with", "write it like /api/v1, without a slash at the end")
 	}
@@ -78,6 +70,48 @@ func (r *rules) settings() {
 		}
 	}
 }
+
+// tokens judges what our own tokens are made with.
+func (r *rules) tokens() {
+	for _, d := range []struct {
+		path            string
+		value           time.Duration
+		least, most     time.Duration
+		atLeast, atMost string
+	}{
+		{"rotate_every", r.RotateEvery, 24 * time.Hour, math.MaxInt64, "24h: old keys are published for 31 days", ""},
+		{"access_ttl", r.AccessTTL, time.Minute, 720 * time.Hour, "1m", "720h"},
+		{"refresh_ttl", r.RefreshTTL, time.Minute, 2160 * time.Hour, "1m", "2160h"},
+	} {
+		switch {
+		case !r.fine(d.path):
+		case d.value < d.least:
+			r.problem(d.path, d.value.String()+" is too short", "write at least "+d.atLeast)
+		case d.value > d.most:
+			r.problem(d.path, d.value.String()+" is too long", "write at most "+d.atMost)
+		}
+	}
+	if r.fine("token_audience") && r.Listed("token_audience") && (r.TokenAudience == "" || strings.ContainsFunc(r.TokenAudience, invisible)) {
+		r.problem("token_audience", quote(r.TokenAudience)+" is not an audience", "write it like https://api.example.com, or remove it for public_url")
+	}
+	if r.fine("token_scope") {
+		for word := range strings.SplitSeq(r.TokenScope, " ") {
+			if !isPermission(word) {
+				r.problem("token_scope", quote(word)+" is not resource:action", "write permissions such as user:self, with one space between two")
+				break
+			}
+		}
+	}
+}
+
+// isPermission reports whether s has the form resource:action.
+func isPermission(s string) bool {
+	resource, action, ok := strings.Cut(s, ":")
+	return ok && wordOf(resource, 64, "_.-") && wordOf(action, 64, "_.-")
+}
+
+// invisible reports whether r is anything but visible ASCII.
+func invisible(r rune) bool { return r <= ' ' || r >= 0x7f }
 
 // ownPath reports whether path can be that of an endpoint of ours, or its beginning.
 func ownPath(path string) bool {

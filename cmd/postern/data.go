@@ -17,6 +17,7 @@ import (
 	"github.com/postern-auth/postern/internal/federation"
 	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/internal/telemetry"
+	"github.com/postern-auth/postern/internal/token"
 	"github.com/postern-auth/postern/keystore"
 )
 
@@ -31,6 +32,7 @@ type access int
 const (
 	reading access = iota // changes no byte of any file
 	writing
+	owning // writes, and does by itself what is due
 )
 
 // data are the opened database and what is in it.
@@ -38,6 +40,8 @@ type data struct {
 	db       *store.DB
 	keys     *keystore.Store
 	users    *federation.Store // and their providers; nil where the profile has none
+	tokens   *token.Authority  // our own; nil where sealed is not
+	sealed   error             // why there are none, for a command
 	pepper   [sha256.Size]byte // hash of the pepper that they are open with
 	narrowed []string          // paths from which the group's rights were taken
 	lost     []string          // environments that some keys have and the file no longer lists
@@ -125,7 +129,7 @@ func openData(ctx context.Context, c *config.Config, a access, log *slog.Logger)
 func awaitData(ctx context.Context, c *config.Config, a access, open func(patience time.Duration) error) error {
 	for left := lockTime; ; left -= lockTurn {
 		switch status, err := running(ctx, c); {
-		case errors.Is(err, fs.ErrPermission) && a == writing:
+		case errors.Is(err, fs.ErrPermission) && a != reading:
 			return notOurs(c, err)
 		case err != nil:
 			return err
@@ -161,7 +165,7 @@ func notOurs(c *config.Config, err error) error {
 // tryData opens the database, waiting at most patience for another process that has it.
 func tryData(c *config.Config, a access, log *slog.Logger, patience time.Duration) (_ *data, err error) {
 	d := &data{}
-	if a == writing {
+	if a != reading {
 		if d.narrowed, err = store.CheckDir(c.DataDir); err != nil {
 			return nil, err
 		}
@@ -188,7 +192,10 @@ func tryData(c *config.Config, a access, log *slog.Logger, patience time.Duratio
 	if d.users, err = openFederation(c, d, a); err != nil {
 		return nil, errors.Join(explainedOpen(c, err), d.Close())
 	}
-	if a == writing {
+	if err := openTokens(c, d, secret, a, log); err != nil {
+		return nil, errors.Join(explainedOpen(c, err), d.Close())
+	}
+	if a != reading {
 		if d.lost, err = lostEnvironments(c, d); err != nil {
 			return nil, errors.Join(err, d.Close())
 		}

@@ -18,7 +18,7 @@ func openFederation(c *config.Config, d *data, a access) (*federation.Store, err
 		return nil, nil
 	}
 	o := federation.Options{DB: d.db}
-	if a == writing {
+	if a != reading {
 		o.Change = func(ctx context.Context, now time.Time, fn func(*store.Tx) (*federation.Event, error)) error {
 			return d.keys.Change(ctx, now, func(tx *store.Tx) (*keystore.Record, error) {
 				event, err := fn(tx)

@@ -159,6 +159,7 @@ func (p *postern) replace(s settings, found error) error {
 		return err
 	}
 	// From here on nothing fails.
+	p.data.tokens.Configure(tokenSettings(s.Config))
 	p.data.keys.SetCacheSize(int64(s.CacheSize))
 	p.service.Swap(n.checks)
 	p.now.Store(n)

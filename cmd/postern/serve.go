@@ -112,7 +112,7 @@ type server struct {
 // newPostern builds and listens. What it has opened when it fails is closed.
 func newPostern(ctx context.Context, s settings, from process) (_ *postern, err error) {
 	p := &postern{process: from}
-	if p.data, err = openData(ctx, s.Config, writing, p.log); err != nil {
+	if p.data, err = openData(ctx, s.Config, owning, p.log); err != nil {
 		return nil, alreadyRunning(ctx, s.Config, err)
 	}
 	defer func() {
@@ -123,6 +123,7 @@ func newPostern(ctx context.Context, s settings, from process) (_ *postern, err 
 	p.registry = telemetry.NewRegistry(build())
 	publish(p.registry, p.data.keys)
 	p.registry.MustRegister(community{p.data.users})
+	p.registry.MustRegister(issued{p.data.tokens})
 	p.registry.MustRegister(newExpiries(p.now.Load))
 	p.configured = newConfigured(p.registry)
 	first, err := p.newSnapshot(s)
@@ -134,7 +135,7 @@ func newPostern(ctx context.Context, s settings, from process) (_ *postern, err 
 	p.configured.loaded(time.Now())
 	p.warn(ctx)
 	p.health = telemetry.Health{
-		{Name: "authz", Status: p.state.Status}, {Name: "store", Status: p.storeStatus}, {Name: "config", Status: p.configured.state.Status},
+		{Name: "authz", Status: p.state.Status}, {Name: "store", Status: p.storeStatus}, {Name: "tokens", Status: p.tokenStatus}, {Name: "config", Status: p.configured.state.Status},
 	}
 	if err := p.listen(ctx); err != nil {
 		return nil, err
@@ -231,6 +232,7 @@ func (p *postern) run(ctx context.Context) error {
 		})
 	}
 	group.Go(func() error { return p.data.keys.Run(background) })
+	group.Go(func() error { return p.data.tokens.Run(background) })
 	group.Go(func() error { return (&reloading{postern: p}).run(serving) })
 	group.Go(func() error {
 		<-serving.Done()

@@ -18,6 +18,8 @@ func known(name string) bool {
 		"keys", "secrets", "tenants", "added", "skipped", "refused", "revision", "import", "number",
 		// What a change did: JSON names of fields; lookup ids of secrets, with the times of their ends.
 		"fields", "expires_at", "made", "ended", "ends", "backup", "revoked", "disabled", "suspended",
+		// Our own tokens, by ids that open nothing: of a token, of a session; sessions that were ended; until when tokens were issued that are refused.
+		"algorithm", "jti", "session", "sessions", "until",
 		// The process and what it listens on.
 		"version", "go_version", "pid", "uid", "listener", "network", "address", "mode", "inherited", "part", "ready",
 		// The configuration: where something stands in it, and what it is about. Never the value of a secret.

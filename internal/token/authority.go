@@ -142,11 +142,11 @@ func (a *Authority) open(o *Options, now time.Time) (err error) {
 	if err := a.loadDenials(); err != nil {
 		return err
 	}
-	if err := a.countSessions(); err != nil {
-		return err
-	}
 	if a.passive {
 		return nil
+	}
+	if err := a.countSessions(); err != nil {
+		return err
 	}
 	return a.advance(context.Background(), now)
 }
