@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -80,17 +81,22 @@ func FaultCut(_ *Provider, w http.ResponseWriter, _ *http.Request, body []byte) 
 	_, _ = w.Write(body[:len(body)/2])
 }
 
-// FaultGzipBomb sends a few KiB of gzip that are 64 MiB of spaces before the document.
-func FaultGzipBomb(_ *Provider, w http.ResponseWriter, _ *http.Request, body []byte) {
+// FaultGzipBomb sends a few KiB of gzip that are 64 MiB of spaces.
+func FaultGzipBomb(_ *Provider, w http.ResponseWriter, _ *http.Request, _ []byte) {
 	w.Header().Set("Content-Encoding", "gzip")
-	z := gzip.NewWriter(w)
+	_, _ = w.Write(bomb())
+}
+
+var bomb = sync.OnceValue(func() []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
 	spaces := bytes.Repeat([]byte(" "), 1<<20)
 	for range 64 {
 		_, _ = z.Write(spaces)
 	}
-	_, _ = z.Write(body)
 	_ = z.Close()
-}
+	return b.Bytes()
+})
 
 // FaultRedirect is 302 to where the document does stand.
 func FaultRedirect(p *Provider, w http.ResponseWriter, r *http.Request, body []byte) {

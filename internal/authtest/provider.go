@@ -3,7 +3,6 @@ package authtest
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -18,6 +17,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"google.golang.org/grpc/test/bufconn"
 )
 
 // Where a [Provider] serves its key set and its discovery document.
@@ -26,7 +27,7 @@ const (
 	DiscoveryPath = "/.well-known/openid-configuration"
 )
 
-// Provider is an identity provider: a TLS server with a CA of its own that publishes a key set and a discovery document, and
+// Provider is an identity provider: a TLS server, with a CA that only tests know, that publishes a key set and a discovery document, and
 // signs JWTs. It shares no code with what is tested. What it does wrong, it does on command ([Provider.Break]).
 //
 // Its certificate is good for 127.0.0.1, ::1, localhost and all names under example, example.com and example.net, at any time
@@ -34,9 +35,7 @@ const (
 type Provider struct {
 	Host string // host:port as in its URLs, or only the host where the port is 443
 
-	ca       *x509.Certificate
 	listener net.Listener
-	pipes    chan net.Conn // nil: it listens on a port
 	done     chan struct{} // closed when the test ends
 
 	mu        sync.Mutex // guards the fields below
@@ -72,8 +71,7 @@ func StartProvider(tb testing.TB) *Provider {
 // in a synctest bubble passes while it waits.
 func StartProviderInMemory(tb testing.TB, host string) *Provider {
 	tb.Helper()
-	p := &Provider{Host: host, pipes: make(chan net.Conn)}
-	p.listener = pipeListener{p}
+	p := &Provider{Host: host, listener: bufconn.Listen(64 << 10)}
 	p.start(tb)
 	return p
 }
@@ -82,15 +80,13 @@ func (p *Provider) start(tb testing.TB) {
 	tb.Helper()
 	p.done, p.faults, p.header = make(chan struct{}), map[string]Fault{}, http.Header{}
 	p.AddKey(tb, "ES256")
-	var certificate tls.Certificate
-	p.ca, certificate = newCertificates(tb)
 	server := &http.Server{
 		Handler:           p,
 		ReadHeaderTimeout: patience,
 		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo), // clients that give up are what is tested
 	}
 	listener := tls.NewListener(p.listener, &tls.Config{
-		Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12,
+		Certificates: []tls.Certificate{serverCertificate()}, MinVersion: tls.VersionTLS12,
 		SessionTicketsDisabled: true, // written before the first request, they would wait for a client that reads
 	})
 	var serving sync.WaitGroup
@@ -108,18 +104,11 @@ func (p *Provider) Issuer() string { return "https://" + p.Host }
 // KeysURL is where its key set stands.
 func (p *Provider) KeysURL() string { return p.Issuer() + KeysPath }
 
-// Roots hold the CA that signed its certificate.
-func (p *Provider) Roots() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AddCert(p.ca)
-	return pool
-}
-
-// WriteCA writes the CA to a file, for SSL_CERT_FILE of a child, and returns its path.
-func (p *Provider) WriteCA(tb testing.TB) string {
+// WriteCA writes the CA of all providers to a file, for SSL_CERT_FILE of a child, and returns its path.
+func WriteCA(tb testing.TB) string {
 	tb.Helper()
 	path := filepath.Join(tb.TempDir(), "ca.pem")
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.ca.Raw}), 0o600); err != nil {
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority().Leaf.Raw}), 0o600); err != nil {
 		tb.Fatal(err)
 	}
 	return path
@@ -127,19 +116,11 @@ func (p *Provider) WriteCA(tb testing.TB) string {
 
 // Dial connects to the provider whatever the address says: for a client that believes the provider to be elsewhere.
 func (p *Provider) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	if p.pipes == nil {
-		var d net.Dialer
-		return d.DialContext(ctx, "tcp", p.listener.Addr().String())
+	if memory, ok := p.listener.(*bufconn.Listener); ok {
+		return memory.DialContext(ctx)
 	}
-	client, server := net.Pipe()
-	select {
-	case p.pipes <- server:
-		return client, nil
-	case <-p.done:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", p.listener.Addr().String())
 }
 
 // Requests are all requests received so far, in order.
@@ -237,21 +218,6 @@ func encode(v any) []byte {
 	}
 	return b
 }
-
-// pipeListener accepts the connections of [Provider.Dial].
-type pipeListener struct{ p *Provider }
-
-func (l pipeListener) Accept() (net.Conn, error) {
-	select {
-	case conn := <-l.p.pipes:
-		return conn, nil
-	case <-l.p.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l pipeListener) Close() error   { return nil }
-func (l pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: l.p.Host, Net: "pipe"} }
 
 // Resolver gives a name other addresses each time that it is asked, as a hostile name server does (DNS rebinding).
 type Resolver struct {

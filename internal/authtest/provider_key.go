@@ -20,6 +20,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -211,31 +212,54 @@ func keySet(keys []*ProviderKey) []byte {
 
 func segment(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
-// newCertificates makes a CA and a certificate of a server that it signed.
-func newCertificates(tb testing.TB) (*x509.Certificate, tls.Certificate) {
-	tb.Helper()
-	sign := func(template, parent *x509.Certificate, public crypto.PublicKey, by crypto.Signer) []byte {
-		template.SerialNumber = big.NewInt(time.Now().UnixNano())
-		template.NotBefore, template.NotAfter = time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2090, 1, 1, 0, 0, 0, 0, time.UTC)
-		template.BasicConstraintsValid = true
-		der, err := x509.CreateCertificate(rand.Reader, template, parent, public, by)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		return der
+// authority is the CA of all providers of a process.
+var authority = sync.OnceValue(func() tls.Certificate {
+	template := certificateTemplate("authtest CA")
+	template.IsCA, template.KeyUsage = true, x509.KeyUsageCertSign
+	return newCertificate(template, nil)
+})
+
+// ProviderRoots hold the CA that signed the certificates of all providers.
+func ProviderRoots() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(authority().Leaf)
+	return pool
+}
+
+// serverCertificate is one for a provider.
+func serverCertificate() tls.Certificate {
+	ca := authority()
+	template := certificateTemplate("authtest")
+	template.KeyUsage, template.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	template.DNSNames = []string{"localhost", "*.example", "example.com", "*.example.com", "example.net", "*.example.net"}
+	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	return newCertificate(template, &ca)
+}
+
+func certificateTemplate(name string) *x509.Certificate {
+	return &x509.Certificate{
+		Subject: pkix.Name{CommonName: name}, SerialNumber: big.NewInt(1).SetBytes([]byte(rand.Text()[:16])), BasicConstraintsValid: true,
+		NotBefore: time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2090, 1, 1, 0, 0, 0, 0, time.UTC),
 	}
-	key := func() *ecdsa.PrivateKey { return NewProviderKey(tb, "", "ES256").Private.(*ecdsa.PrivateKey) }
-	root, leaf := key(), key()
-	authority := &x509.Certificate{Subject: pkix.Name{CommonName: "authtest CA"}, IsCA: true, KeyUsage: x509.KeyUsageCertSign}
-	ca, err := x509.ParseCertificate(sign(authority, authority, root.Public(), root))
+}
+
+// newCertificate signs with the CA, or by itself.
+func newCertificate(template *x509.Certificate, ca *tls.Certificate) tls.Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		tb.Fatal(err)
+		panic("authtest: making a key: " + err.Error())
 	}
-	server := &x509.Certificate{
-		Subject: pkix.Name{CommonName: "authtest"}, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		DNSNames:    []string{"localhost", "*.example", "example.com", "*.example.com", "example.net", "*.example.net"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+	parent, by := template, crypto.Signer(key)
+	if ca != nil {
+		parent, by = ca.Leaf, ca.PrivateKey.(crypto.Signer)
 	}
-	der := sign(server, ca, leaf.Public(), root)
-	return ca, tls.Certificate{Certificate: [][]byte{der}, PrivateKey: leaf}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), by)
+	if err != nil {
+		panic("authtest: making a certificate: " + err.Error())
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic("authtest: reading a certificate: " + err.Error())
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }

@@ -21,7 +21,7 @@ import (
 // client trusts the provider and reaches it whatever the address is.
 func client(tb testing.TB, p *authtest.Provider) *http.Client {
 	tb.Helper()
-	t := &http.Transport{DialContext: p.Dial, TLSClientConfig: &tls.Config{RootCAs: p.Roots(), MinVersion: tls.VersionTLS13}, DisableKeepAlives: true}
+	t := &http.Transport{DialContext: p.Dial, TLSClientConfig: &tls.Config{RootCAs: authtest.ProviderRoots(), MinVersion: tls.VersionTLS13}, DisableKeepAlives: true}
 	return &http.Client{Transport: t, Timeout: 5 * time.Second}
 }
 
