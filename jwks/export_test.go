@@ -11,3 +11,18 @@ func (s *Set) VerifySignature(t *Token) error { return s.verify(t) }
 
 // Payload returns what was signed, decoded.
 func (t *Token) Payload() string { return t.payload }
+
+// Names returns the top-level names of claims, in their order.
+func (c *Claims) Names() []string {
+	names := make([]string, len(c.members))
+	for i, m := range c.members {
+		names[i] = m.name
+	}
+	return names
+}
+
+// Number returns the claim of that name, if it is a number.
+func (c *Claims) Number(name string) (float64, bool) {
+	m, _ := find(c.members, name)
+	return m.number()
+}
