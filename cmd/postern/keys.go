@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postern-auth/postern/config"
 	"github.com/postern-auth/postern/internal/admin"
 )
 
@@ -64,7 +65,11 @@ func (k *keysCreateCmd) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	return k.withData(ctx, out, writing, func(c *admin.Client) error {
+	s, err := k.loadData(out)
+	if err != nil {
+		return err
+	}
+	return s.withData(ctx, out, writing, func(c *admin.Client) error {
 		created, err := c.CreateKey(ctx, r)
 		if err != nil {
 			return missing(err, map[string]string{"tenant": string(k.Tenant), "environment": string(k.Env)})
@@ -75,9 +80,16 @@ func (k *keysCreateCmd) Run(ctx context.Context, out *output) error {
 		if err := out.data(created, func(w io.Writer) { row(w, created.Printed) }); err != nil {
 			return hint(err, "the key is made and its text is lost; end it with: postern keys revoke %s", created.ID)
 		}
+		if s.Profile == config.ProfileMLM {
+			out.note("%s", keyAdvice)
+		}
 		return nil
 	})
 }
+
+// keyAdvice is the short form of what the documentation tells customers of profile mlm about keys.
+const keyAdvice = `Use this key on servers only: never in a browser, an app or a repository. Keep it in an environment variable or a secret store.
+Rotation: create another key, switch to it, verify, revoke this one. Monitoring: look at its last use with "postern keys get".`
 
 // request is what the flags ask for.
 func (k *keysCreateCmd) request(now time.Time) (admin.KeyRequest, error) {
