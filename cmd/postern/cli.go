@@ -31,6 +31,14 @@ type cli struct {
 	JWKS    jwksCmd    `cmd:"" name:"jwks" help:"Signing keys of an identity provider of your own."`
 	Render  renderCmd  `cmd:"" help:"Write the configuration of others."`
 	Store   storeCmd   `cmd:"" help:"The database: examine it, back it up, restore it, compact it."`
+	Token   tokenCmd   `cmd:"" help:"Short-lived tokens."`
+
+	Login     loginCmd     `cmd:"" help:"Store the credential of a customer."`
+	Logout    logoutCmd    `cmd:"" help:"Remove stored credentials."`
+	Configure configureCmd `cmd:"" help:"Store server, profile and credential of a customer."`
+	Whoami    whoamiCmd    `cmd:"" help:"Say which settings and credential calls use, and whose it is."`
+	Auth      authCmd      `cmd:"" hidden:"" help:"Other words for some commands."`
+
 	Health  healthCmd  `cmd:"" help:"Say whether Postern serves."`
 	Version versionCmd `cmd:"" help:"Say which Postern this is."`
 	Schema  schemaCmd  `cmd:"" help:"Print the JSON Schema of the configuration file."`

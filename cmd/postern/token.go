@@ -1,0 +1,13 @@
+package main
+
+type tokenCmd struct {
+	Exchange tokenExchangeCmd `cmd:"" help:"Get a token for one end user: for a key, or for a token of their identity provider."`
+	Refresh  tokenRefreshCmd  `cmd:"" help:"Get the next token of a session."`
+}
+
+// Help is the detail of the noun's help.
+func (*tokenCmd) Help() string {
+	return `Example:
+
+    postern token exchange --audience https://api.example.com --external-user-id user_123`
+}
