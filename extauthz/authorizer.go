@@ -53,6 +53,11 @@ func (a *Authorizer) decide(ctx context.Context, r *Request, now time.Time, d *D
 	}
 	// 7. Limit: nothing yet.
 
+	if d.policy.signs && d.key != nil {
+		if refused = a.introduce(ctx, now, d); refused != ReasonUndecided {
+			return refused
+		}
+	}
 	// What cannot be said is not allowed.
 	if !a.answers(d) {
 		return ReasonReply
@@ -116,7 +121,7 @@ func (a *Authorizer) proveAndDelegate(ctx context.Context, found presented, endU
 // prove is step 4: whatever is wrong with the credential, the client learns the same.
 func (a *Authorizer) prove(ctx context.Context, found presented, now time.Time, d *Decision) Reason {
 	if found.key.kind == 0 {
-		return ReasonTokenRefused // until tokens are built
+		return a.proveToken(ctx, found.token.text, now, d)
 	}
 	d.claimed = found.key.text
 	match, err := a.keys.Lookup(ctx, found.key.text, a.prepared, now)
@@ -136,9 +141,24 @@ func (a *Authorizer) prove(ctx context.Context, found presented, now time.Time, 
 	case found.badToken != ReasonUndecided:
 		return found.badToken
 	case found.token.kind != 0:
-		return ReasonTokenRefused // until tokens are built
+		return a.proveBoth(ctx, found.token.text, key, match, now, d)
 	}
 	d.key, d.match = key, match
+	return ReasonUndecided
+}
+
+// proveBoth proves the token that a policy demands beside a key, which is proven. The identity is the token's, the use the key's.
+func (a *Authorizer) proveBoth(ctx context.Context, text string, key *preparedKey, match keystore.Match, now time.Time, d *Decision) Reason {
+	refused := a.proveToken(ctx, text, now, d)
+	if refused != ReasonUndecided {
+		d.claimed = ""
+		return refused
+	}
+	d.match, d.beside = match, key
+	if d.key.tenant != key.tenant || d.key.environment != key.environment {
+		d.key, d.token = key, nil
+		return ReasonCredentialMismatch
+	}
 	return ReasonUndecided
 }
 
@@ -184,6 +204,14 @@ func (a *Authorizer) prefixFits(text string, match *keystore.Match, environment 
 
 // delegate is step 5: it decides for whom the request acts.
 func (a *Authorizer) delegate(sent onlyOne, d *Decision) Reason {
+	if d.token != nil {
+		endUser := d.token.grant.Subject
+		if refused := d.policy.delegateToken(d.key, endUser, sent); refused != ReasonUndecided {
+			return refused
+		}
+		d.endUser, d.identity = endUser, d.key.identity
+		return ReasonUndecided
+	}
 	endUser, refused := d.policy.delegate(d.key, sent)
 	if refused != ReasonUndecided {
 		return refused
@@ -202,9 +230,9 @@ func (a *Authorizer) permit(r *Request, narrowed int, d *Decision) Reason {
 	if key != nil && (!p.permits(key.number) || narrowed != everyEnvironment && narrowed != key.number) {
 		return ReasonEnvironmentNotAllowed
 	}
-	if p.cidrs != nil || key != nil && key.cidrs != nil {
+	if p.cidrs != nil || key != nil && key.cidrs != nil || d.beside != nil && d.beside.cidrs != nil {
 		address := caller(r, p.hops(a.trustedHops))
-		if !within(p.cidrs, address) || key != nil && !within(key.cidrs, address) {
+		if !within(p.cidrs, address) || key != nil && !within(key.cidrs, address) || d.beside != nil && !within(d.beside.cidrs, address) {
 			return ReasonAddressRefused
 		}
 	}

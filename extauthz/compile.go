@@ -14,6 +14,7 @@ type compiler struct {
 	pathCheck    PathCheck
 
 	routes   []route
+	signs    bool // some policy has tokens signed for the upstream
 	problems problems
 	warnings []*ProblemError
 }
@@ -154,7 +155,10 @@ func (c *compiler) auth(at string, s PolicySpec, p *policy) {
 	switch s.Credentials {
 	case "", CredentialsStrip, CredentialsKeep:
 	case CredentialsIdentityJWT:
-		c.problems.add(at+".credentials", "write strip or keep", "identity_jwt needs tokens, which are not built yet")
+		p.signs = c.profile.identityTokens
+		if c.signs = c.signs || p.signs; !p.signs {
+			c.problems.add(at+".credentials", "write strip or keep", "identity_jwt is not for profile %s", c.profile.name)
+		}
 	default:
 		c.problems.add(at+".credentials", "write strip or keep", "%q is not one of its values", s.Credentials)
 	}
@@ -162,7 +166,8 @@ func (c *compiler) auth(at string, s PolicySpec, p *policy) {
 	for i := range c.profile.places {
 		place := &c.profile.places[i]
 		stripped.remove = append(stripped.remove, place.header)
-		if s.Credentials != CredentialsKeep || !p.reads(place) {
+		keeps := s.Credentials == CredentialsKeep && p.reads(place) || p.signs && place.header == authorization
+		if !keeps {
 			passing.remove = append(passing.remove, place.header)
 		}
 	}

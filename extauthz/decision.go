@@ -8,10 +8,12 @@ import "github.com/postern-auth/postern/keystore"
 // It aliases the message of its [Request] and lives as long as that.
 type Decision struct {
 	reason Reason
-	policy *policy      // that was chosen; nil before one is
-	key    *preparedKey // that was proven; nil before it is
-	match  keystore.Match
-	cause  error // of a fault of ours
+	policy *policy        // that was chosen; nil before one is
+	key    *preparedKey   // that was proven, or what a proven token leaves of the key behind it; nil before it is
+	token  *verified      // that was proven; nil for a key
+	beside *preparedKey   // the key that was proven beside a token; nil elsewhere
+	match  keystore.Match // of the key whose use is counted
+	cause  error          // of a fault of ours, or what is wrong with a token
 
 	claimed string // the text of a key, proven or not: never shown
 
@@ -19,6 +21,7 @@ type Decision struct {
 	endUser  string   // verified; "" when the request is the tenant's own
 	identity string   // of owner and end user in one, where the profile sends it
 	extra    []string // request headers to remove: received spellings of managed names and credentials
+	bearer   string   // a token for the upstream, as the value of authorization; "": there is none
 	spoofed  bool     // the client sent a managed header
 }
 
@@ -28,7 +31,7 @@ func (d *Decision) Allowed() bool { return d.reason.Class() == ClassAllowed }
 // Reason returns why the decision is what it is.
 func (d *Decision) Reason() Reason { return d.reason }
 
-// Cause returns what went wrong where the fault is ours, for the log alone; usually nil.
+// Cause returns what went wrong where the fault is ours, or what is wrong with a token, for the log alone; usually nil.
 func (d *Decision) Cause() error { return d.cause }
 
 // Policy returns the name of the policy that was applied, or "" where none was chosen.
@@ -72,6 +75,14 @@ func (d *Decision) LookupID() string {
 	}
 	c, _ := keystore.Parse(d.claimed)
 	return c.ID
+}
+
+// Issuer returns iss of the proven token, or "".
+func (d *Decision) Issuer() string {
+	if d.token == nil {
+		return ""
+	}
+	return d.token.by.rules.Issuer
 }
 
 // EndUser returns the verified end user that the request acts for, or "".

@@ -124,7 +124,14 @@ func (x *explainer) passed(s Step) string {
 	case StepFind:
 		return strings.Join(x.credentials(), " and ")
 	case StepProve:
-		return fmt.Sprintf("key %s of tenant %s in %s", x.KeyID, x.Tenant, x.Environment)
+		switch {
+		case x.d.token == nil:
+			return fmt.Sprintf("key %s of tenant %s in %s", x.KeyID, x.Tenant, x.Environment)
+		case x.KeyID == "":
+			return fmt.Sprintf("a token of %s for tenant %s in %s", x.d.Issuer(), x.Tenant, x.Environment)
+		default:
+			return fmt.Sprintf("a token of our own, made with key %s of tenant %s in %s", x.KeyID, x.Tenant, x.Environment)
+		}
 	case StepDelegate:
 		if x.EndUser == "" {
 			return "for the tenant itself"
@@ -302,6 +309,9 @@ func (x *explainer) veil() {
 		case h.Name == "x-request-id" && len(h.Value) > maxID, x.looksLikeKey(h.Value):
 			hidden = append(hidden, h.Value)
 		}
+	}
+	if x.d.bearer != "" {
+		hidden = append(hidden, x.d.bearer)
 	}
 	hidden = slices.DeleteFunc(hidden, func(s string) bool { return len(s) < shortSecret })
 	if len(hidden) == 0 {

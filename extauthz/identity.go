@@ -52,7 +52,10 @@ type preparedKey struct {
 	cidrs       []netip.Prefix
 	delegates   bool // it may act for end users
 
-	identity string  // of the owner alone, where the profile sends it; "" elsewhere
+	organization bool   // the tenant is one
+	joined       string // the permissions in one string, where tokens are signed for upstreams; "" elsewhere
+
+	identity string  // of the owner alone, or of a token's end user too, where the profile sends it; "" elsewhere
 	pieces   encoded // of every reply to this key, whatever the end user; here itself, so that no pointer is to be followed
 }
 
@@ -67,64 +70,92 @@ func (a *Authorizer) prepareKey(k *keystore.Key) *preparedKey {
 		id: k.ID, tenant: k.Tenant, environment: k.Environment, permissions: k.Permissions, cidrs: unmapped(k.CIDRs),
 		delegates: k.OnBehalfOf != keystore.DelegationNone,
 	}
-	number, known := a.environments[k.Environment]
+	a.fill(p, speech{
+		tenant: k.Tenant, kind: k.TenantKind, environment: k.Environment, key: k.ID, permissions: k.Permissions,
+	})
+	if p.refused == ReasonUndecided && a.sendsIdentity() {
+		p.identity = a.identity.of(k.Tenant, "")
+	}
+	return p
+}
+
+// speech is what there is to say of a credential.
+type speech struct {
+	tenant      string
+	kind        keystore.Kind
+	environment string
+	key         string
+	permissions []string
+	user        string // that a token names; "": it names none, or it is a key
+	external    string // the same at the user's identity provider
+}
+
+// fill makes the pieces of p, and whatever else depends on this configuration.
+func (a *Authorizer) fill(p *preparedKey, s speech) {
+	number, known := a.environments[s.environment]
 	if !known {
 		p.refused = ReasonEnvironmentUnknown
-		return p
+		return
 	}
-	p.number = number
+	p.number, p.organization = number, s.kind == keystore.KindOrganization
+	if a.signs {
+		p.joined = strings.Join(s.permissions, ",")
+	}
 	var given pieces
 	for _, o := range a.profile.managed {
 		if o.source == fromEndUser || o.source == fromOwnerIdentity && a.sendsIdentity() {
 			continue // not the same for every request of this key
 		}
-		value := a.valueOf(o.source, k)
+		value := a.valueOf(o.source, &s)
 		switch {
 		case value == "":
 			given.remove = append(given.remove, o.header)
 		case !sendable(value, o.source):
 			p.refused = ReasonReply
-			return p
+			return
 		default:
 			given.set = append(given.set, nameValue{o.header, value})
 		}
 	}
-	if a.sendsIdentity() {
-		p.identity = a.identity.of(k.Tenant, "")
-	}
 	if a.profile.environmentInResponse {
-		given.respond = []nameValue{{a.profile.header(fromEnvironment), k.Environment}}
+		given.respond = []nameValue{{a.profile.header(fromEnvironment), s.environment}}
 	}
-	given.metadata = []nameValue{{"tenant_id", k.Tenant}, {"environment", k.Environment}, {"key_id", k.ID}}
+	given.metadata = []nameValue{{"tenant_id", s.tenant}, {"environment", s.environment}}
+	if s.key != "" {
+		given.metadata = append(given.metadata, nameValue{"key_id", s.key})
+	}
 	p.pieces = *encode(given)
-	return p
 }
 
 // size is about what p takes in memory beside the record of its key.
 func (p *preparedKey) size() int {
-	n := int(unsafe.Sizeof(*p)) + len(p.cidrs)*int(unsafe.Sizeof(netip.Prefix{})) + len(p.identity)
+	n := int(unsafe.Sizeof(*p)) + len(p.cidrs)*int(unsafe.Sizeof(netip.Prefix{})) + len(p.identity) + len(p.joined)
 	e := &p.pieces
 	return n + len(e.set) + len(e.remove) + len(e.respond) + len(e.denied) + len(e.metadata)
 }
 
-// valueOf returns what a managed header says of a key, whoever the end user is; "" removes it.
-func (a *Authorizer) valueOf(s source, k *keystore.Key) string {
-	switch s {
+// valueOf returns what a managed header says of a credential, whoever the end user of a key is; "" removes it.
+func (a *Authorizer) valueOf(from source, s *speech) string {
+	switch from {
 	case fromTenant:
-		return k.Tenant
+		return s.tenant
 	case fromOrganization:
-		if k.TenantKind == keystore.KindOrganization {
-			return k.Tenant
+		if s.kind == keystore.KindOrganization {
+			return s.tenant
 		}
 	case fromEnvironment:
 		if !a.profile.environmentIfListed || a.injectEnvironment {
-			return k.Environment
+			return s.environment
 		}
 	case fromKey:
-		return k.ID
+		return s.key
 	case fromPermissions:
-		return strings.Join(k.Permissions, ",")
-	case fromNowhere, fromEndUser, fromToken, fromOwnerIdentity:
+		return strings.Join(s.permissions, ",")
+	case fromUser:
+		return s.user
+	case fromExternal:
+		return s.external
+	case fromNowhere, fromEndUser, fromOwnerIdentity:
 	}
 	return ""
 }

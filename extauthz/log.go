@@ -69,6 +69,7 @@ func (l *decisionLog) write(d *Decision, r *Request) {
 	add("tenant", d.Tenant())
 	add("environment", d.Environment())
 	add("key_id", d.KeyID())
+	add("issuer", d.Issuer())
 	add("lookup_id", d.LookupID())
 	add("end_user", shown(d.EndUser()))
 	add("method", shown(r.Method))

@@ -3,6 +3,7 @@ package extauthz
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"weak"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,6 +28,17 @@ type Options struct {
 	TrustedHops   int          // the caller is the peer (0), or the n-th entry from the right of x-forwarded-for
 	Identity      IdentityMode // "": IdentityOff
 	OnFailure     OnFailure    // "": FailureDeny
+
+	// Tokens are what is known of tokens over all readings of the configuration. Nil: none is accepted, and none is signed.
+	Tokens *Tokens
+
+	Own     OwnTokens    // which of our own pass
+	Issuers []IssuerSpec // whose else do
+
+	UpstreamAudience string // aud of the tokens that [CredentialsIdentityJWT] signs
+
+	// ResourceMetadata is the address of the document of RFC 9728, which Bearer challenges name. "": they name none.
+	ResourceMetadata string
 
 	Keys       *keystore.Store
 	Registerer prometheus.Registerer // nil: what is counted is not published
@@ -58,6 +70,14 @@ type Authorizer struct {
 	keys     *keystore.Store
 	prepared *keystore.Prepare // this configuration's generation
 	metrics  *metrics
+
+	tokens           *Tokens
+	issuers          []*issuer
+	ours             []*issuer    // that verify our own tokens whatever they were made for; nil: there are none
+	keyless          *preparedKey // stands for the key behind tokens that have none
+	signs            bool         // some policy has tokens signed
+	upstreamAudience string
+
 	warnings []*ProblemError
 
 	// For replies.
@@ -77,6 +97,10 @@ func New(o Options) (*Authorizer, error) {
 		profile: o.Profile, environments: map[string]int{}, injectEnvironment: o.InjectEnvironment, pathCheck: o.PathCheck,
 		rejectSpoofed: o.RejectSpoofed, trustedHops: o.TrustedHops, identity: o.Identity, keys: o.Keys,
 		errorResponse: o.OnFailure == FailureErrorResponse,
+		tokens:        o.Tokens, keyless: &preparedKey{}, upstreamAudience: o.UpstreamAudience,
+	}
+	if o.ResourceMetadata != "" {
+		a.profile = a.profile.withResourceMetadata(o.ResourceMetadata)
 	}
 	for i, e := range o.Environments {
 		a.environments[e.Name] = i
@@ -91,7 +115,8 @@ func New(o Options) (*Authorizer, error) {
 	if len(c.problems) > 0 {
 		return nil, errors.Join(c.problems...)
 	}
-	a.warnings = c.warnings
+	a.warnings, a.signs = c.warnings, c.signs
+	a.adoptIssuers(o)
 	a.headers = newHeaderTable(a.profile)
 	a.prepared = newPrepare(a)
 	a.prepareReplies()
@@ -100,6 +125,29 @@ func New(o Options) (*Authorizer, error) {
 		return nil, fmt.Errorf("registering metrics: %w", err)
 	}
 	return a, nil
+}
+
+// adoptIssuers makes those issuers ready whose tokens pass.
+func (a *Authorizer) adoptIssuers(o Options) {
+	if a.tokens == nil {
+		return
+	}
+	var all []*issuer
+	ours := a.tokens.own != nil && o.Own.Issuer != ""
+	if ours {
+		all = append(all, newOwnIssuer(o.Own, a.tokens.own))
+	}
+	for _, s := range o.Issuers {
+		all = append(all, newIssuer(s))
+	}
+	if !ours {
+		a.issuers = a.tokens.adopt(all)
+		return
+	}
+	any := newOwnIssuer(OwnTokens{Issuer: o.Own.Issuer, AnyAudience: true}, a.tokens.own)
+	all = a.tokens.adopt(append(all, any))
+	a.issuers, a.ours = all[:len(all)-1:len(all)-1], []*issuer{all[0], all[len(all)-1]}
+	slices.Reverse(a.ours) // the wider one verifies
 }
 
 // newPrepare is what prepares records for a. What is cached with it keeps no Authorizer that was replaced: cold records stay for

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/postern-auth/postern/internal/token"
 	"github.com/postern-auth/postern/keystore"
 )
 
@@ -63,6 +64,9 @@ type Principal struct {
 	KeyStart     string    // what may be shown of it
 	KeyExpiresAt time.Time // zero: never
 	Delegates    bool      // the key may act for end users
+
+	Issuer string       // iss of a token of another issuer; "" elsewhere
+	Grant  *token.Grant // of a token of our own; nil elsewhere. Shared: read only
 }
 
 // CredentialKind says what proves a [Principal].
@@ -165,8 +169,18 @@ func (a *Authorizer) decideOwn(ctx context.Context, r *Request, own *Own, subjec
 	if refused != ReasonUndecided {
 		return refused
 	}
-	if refused = a.proveAndDelegate(ctx, found, got.endUser, now, d); refused != ReasonUndecided {
+	if refused = a.prove(ctx, found, now, d); refused != ReasonUndecided {
 		return refused
+	}
+	if own.othersOnly && d.token != nil && d.token.by.own != nil {
+		d.key, d.token = nil, nil
+		return ReasonTokenRefused
+	}
+	if refused = a.delegate(got.endUser, d); refused != ReasonUndecided {
+		return refused
+	}
+	if own.refuseTokens && d.token != nil {
+		return ReasonTokenForbidden
 	}
 	if refused = a.permit(r, everyEnvironment, d); refused != ReasonUndecided {
 		return refused
@@ -198,13 +212,26 @@ func (a *Authorizer) findSubject(p *policy, got *received, subject *Subject) (pr
 
 // principal is what d proved.
 func (d *Decision) principal() Principal {
-	if d.key == nil || d.match.Key == nil {
+	if d.key == nil {
 		return Principal{}
 	}
-	k := d.match.Key
-	return Principal{
-		Kind: CredentialKey, Tenant: d.key.tenant, TenantKind: k.TenantKind, Environment: d.key.environment, Permissions: d.key.permissions,
-		EndUser: d.endUser, ExpiresAt: k.ExpiresAt,
-		KeyID: k.ID, KeyName: k.Name, KeyStart: k.Start, KeyExpiresAt: k.ExpiresAt, Delegates: d.key.delegates,
+	p := Principal{
+		Kind: CredentialKey, Tenant: d.key.tenant, TenantKind: keystore.KindAccount, Environment: d.key.environment,
+		Permissions: d.key.permissions, EndUser: d.endUser, Delegates: d.key.delegates,
 	}
+	if d.key.organization {
+		p.TenantKind = keystore.KindOrganization
+	}
+	if k := d.match.Key; k != nil {
+		p.KeyID, p.KeyName, p.KeyStart, p.KeyExpiresAt, p.ExpiresAt = k.ID, k.Name, k.Start, k.ExpiresAt, k.ExpiresAt
+	}
+	if v := d.token; v != nil {
+		p.Kind, p.ExpiresAt = CredentialToken, v.grant.ExpiresAt
+		if v.by.own != nil {
+			p.Grant = &v.grant
+		} else {
+			p.Issuer = v.by.rules.Issuer
+		}
+	}
+	return p
 }

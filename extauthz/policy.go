@@ -59,7 +59,7 @@ type Credentials string
 const (
 	CredentialsStrip       Credentials = "strip"
 	CredentialsKeep        Credentials = "keep"         // those in the places that the policy reads
-	CredentialsIdentityJWT Credentials = "identity_jwt" // refused at load until tokens are built
+	CredentialsIdentityJWT Credentials = "identity_jwt" // a token that we sign takes their place, in Authorization
 )
 
 // policy is a PolicySpec made ready: names resolved, defaults applied, nothing left to fail on.
@@ -76,6 +76,7 @@ type policy struct {
 	cidrs        []netip.Prefix // nil: any
 	preflight    bool
 	upgrades     []string // in lower case; nil: any
+	signs        bool     // a token that we sign goes upstream
 
 	passing  *encoded // what an allow with a credential adds: the removal of credentials
 	stripped *encoded // the same for an allow without one: all of them

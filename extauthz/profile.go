@@ -3,6 +3,7 @@ package extauthz
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -17,6 +18,8 @@ type Profile struct {
 
 	environmentIfListed   bool // the environment goes upstream only where the file lists environments
 	environmentInResponse bool // every response to a known credential names its environment
+	scopeStands           bool // the permissions of a token of ours are its own words, whatever its key may
+	identityTokens        bool // a token signed for the upstream may take the credential's place
 	prefixMustFit         bool // a key printed with another prefix than its environment's is refused
 
 	contentType string    // of error bodies
@@ -61,7 +64,8 @@ const (
 	fromKey                         // its id
 	fromPermissions                 // sorted, joined by commas
 	fromEndUser                     // verified: the header that sets it is the one that a client asks with
-	fromToken                       // a claim of a token: no key has it
+	fromUser                        // that a token names: no key has it
+	fromExternal                    // the same at the user's identity provider
 	fromOwnerIdentity               // owner and end user in one string
 )
 
@@ -135,6 +139,21 @@ func (p Profile) header(s source) string {
 		}
 	}
 	return ""
+}
+
+// withResourceMetadata returns the profile with the address of the resource's metadata in its Bearer challenges (RFC 9728, section 5.1).
+func (p Profile) withResourceMetadata(address string) Profile {
+	p.wordings = slices.Clone(p.wordings)
+	for i := range p.wordings {
+		challenges := slices.Clone(p.wordings[i].challenges)
+		for j, c := range challenges {
+			if strings.HasPrefix(c, "Bearer ") {
+				challenges[j] = c + `, resource_metadata="` + address + `"`
+			}
+		}
+		p.wordings[i].challenges = challenges
+	}
+	return p
 }
 
 // reply is what a refused client gets, whatever the request: constant per class (R-RESP-7).

@@ -37,20 +37,43 @@ const (
 	ReasonKeyUnwanted         // a key where only tokens are taken
 
 	// Prove it.
-	ReasonKeyUnknown         // malformed, not minted here, or a wrong secret
-	ReasonKeyDisabled        // disabled
-	ReasonKeyExpired         // its time is over
-	ReasonKeyRevoked         // revoked
-	ReasonKeyPrefixMismatch  // printed with a prefix that is not its environment's
-	ReasonTenantSuspended    // its tenant is suspended
-	ReasonEnvironmentUnknown // its environment is no longer in the file
-	ReasonTokenRefused       // a token that is not accepted
+	ReasonKeyUnknown              // malformed, not minted here, or a wrong secret
+	ReasonKeyDisabled             // disabled
+	ReasonKeyExpired              // its time is over
+	ReasonKeyRevoked              // revoked
+	ReasonKeyPrefixMismatch       // printed with a prefix that is not its environment's
+	ReasonTenantSuspended         // its tenant is suspended
+	ReasonEnvironmentUnknown      // its environment is no longer in the file
+	ReasonTokenRefused            // a token where none is accepted, or not this kind
+	ReasonTokenAlgorithm          // signed in a way that its issuer's list lacks
+	ReasonTokenIssuerUnknown      // its iss is nobody's whose tokens are accepted
+	ReasonTokenKeyUnknown         // no key of its issuer fits it
+	ReasonTokenSignature          // its signature does not hold
+	ReasonTokenAudience           // meant for somebody else
+	ReasonTokenExpired            // its time is over
+	ReasonTokenNotYet             // its time has not begun
+	ReasonTokenLifetime           // it lives too long, or says not how long
+	ReasonTokenClaims             // a claim that is needed is missing, or cannot be said in a header
+	ReasonTokenRevoked            // it, its session, its user or its key's tokens were revoked
+	ReasonTokenUserInactive       // its user is not active
+	ReasonTokenBinding            // tenant or environment are not those of its key
+	ReasonTokenKeyMissing         // the key behind it does not exist
+	ReasonTokenKeyDisabled        // the key behind it is disabled
+	ReasonTokenKeyExpired         // the key behind it has expired
+	ReasonTokenKeyRevoked         // the key behind it is revoked
+	ReasonTokenTenantUnknown      // its tenant does not exist
+	ReasonTokenTenantSuspended    // its tenant is suspended
+	ReasonTokenEnvironmentUnknown // its environment is not in the file
+	ReasonCredentialMismatch      // key and token are not of one tenant and environment
+	ReasonTokenForbidden          // an endpoint that a key alone may use
+	ReasonKeySetUnavailable       // there is no key set of its issuer
 
 	// Delegate.
 	ReasonEndUserInvalid   // the end user's header is malformed or repeated
 	ReasonEndUserRefused   // the key may not act for an end user
 	ReasonEndUserForbidden // the policy takes no end user
 	ReasonEndUserRequired  // the policy demands an end user
+	ReasonEndUserConflict  // the header names another end user than the token
 
 	// Authorize.
 	ReasonEnvironmentNotAllowed // the policy does not take the key's environment
@@ -62,6 +85,7 @@ const (
 	ReasonDeadline   // no time left to decide
 	ReasonOverloaded // too many checks at once
 	ReasonStore      // the record cannot be read
+	ReasonSigningKey // no token can be signed for the upstream
 	ReasonReply      // the reply would break a limit or a rule of HTTP
 	ReasonPanic      // a programmer's error
 
@@ -84,17 +108,22 @@ func (r Reason) Class() Class {
 	case ReasonCredentialMalformed, ReasonTokenUnwanted, ReasonKeyUnknown, ReasonKeyDisabled, ReasonKeyExpired,
 		ReasonKeyRevoked, ReasonKeyPrefixMismatch, ReasonTenantSuspended, ReasonEnvironmentUnknown:
 		return ClassCredentialRefused
-	case ReasonTokenMalformed, ReasonKeyUnwanted, ReasonTokenRefused:
+	case ReasonTokenMalformed, ReasonKeyUnwanted, ReasonTokenRefused,
+		ReasonTokenAlgorithm, ReasonTokenIssuerUnknown, ReasonTokenKeyUnknown, ReasonTokenSignature, ReasonTokenAudience, ReasonTokenNotYet, ReasonTokenLifetime, ReasonTokenClaims, ReasonTokenRevoked, ReasonTokenUserInactive, ReasonTokenBinding, ReasonTokenKeyMissing, ReasonTokenKeyDisabled, ReasonTokenKeyExpired, ReasonTokenKeyRevoked, ReasonTokenTenantUnknown, ReasonTokenTenantSuspended, ReasonTokenEnvironmentUnknown:
 		return ClassTokenRefused
+	case ReasonTokenExpired:
+		return ClassTokenExpired
+	case ReasonCredentialMismatch:
+		return ClassCredentialMismatch
 	case ReasonEndUserInvalid:
 		return ClassEndUserInvalid
 	case ReasonEnvironmentNotAllowed:
 		return ClassEnvironmentNotAllowed
-	case ReasonEndUserRefused, ReasonEndUserForbidden, ReasonEndUserRequired,
+	case ReasonEndUserRefused, ReasonEndUserForbidden, ReasonEndUserRequired, ReasonEndUserConflict, ReasonTokenForbidden,
 		ReasonAddressRefused, ReasonPermissionMissing, ReasonUpgradeRefused:
 		return ClassForbidden
 	case ReasonUndecided, ReasonCallerRefused, ReasonRequestUnreadable, ReasonPolicyUnknown, ReasonEnvironmentUnconfigured,
-		ReasonDeadline, ReasonOverloaded, ReasonStore, ReasonReply, ReasonPanic, reasonCount:
+		ReasonKeySetUnavailable, ReasonDeadline, ReasonOverloaded, ReasonStore, ReasonSigningKey, ReasonReply, ReasonPanic, reasonCount:
 	}
 	return ClassUnavailable
 }
@@ -163,6 +192,54 @@ func (r Reason) String() string {
 		return "environment_unknown"
 	case ReasonTokenRefused:
 		return "token_refused"
+	case ReasonTokenAlgorithm:
+		return "token_algorithm"
+	case ReasonTokenIssuerUnknown:
+		return "token_issuer_unknown"
+	case ReasonTokenKeyUnknown:
+		return "token_key_unknown"
+	case ReasonTokenSignature:
+		return "token_signature"
+	case ReasonTokenAudience:
+		return "token_audience"
+	case ReasonTokenExpired:
+		return "token_expired"
+	case ReasonTokenNotYet:
+		return "token_not_yet_valid"
+	case ReasonTokenLifetime:
+		return "token_lifetime"
+	case ReasonTokenClaims:
+		return "token_claims"
+	case ReasonTokenRevoked:
+		return "token_revoked"
+	case ReasonTokenUserInactive:
+		return "token_user_inactive"
+	case ReasonTokenBinding:
+		return "token_binding"
+	case ReasonTokenKeyMissing:
+		return "token_key_missing"
+	case ReasonTokenKeyDisabled:
+		return "token_key_disabled"
+	case ReasonTokenKeyExpired:
+		return "token_key_expired"
+	case ReasonTokenKeyRevoked:
+		return "token_key_revoked"
+	case ReasonTokenTenantUnknown:
+		return "token_tenant_unknown"
+	case ReasonTokenTenantSuspended:
+		return "token_tenant_suspended"
+	case ReasonTokenEnvironmentUnknown:
+		return "token_environment_unknown"
+	case ReasonCredentialMismatch:
+		return "credential_mismatch"
+	case ReasonTokenForbidden:
+		return "token_forbidden"
+	case ReasonKeySetUnavailable:
+		return "key_set_unavailable"
+	case ReasonEndUserConflict:
+		return "end_user_conflict"
+	case ReasonSigningKey:
+		return "signing_key"
 	case ReasonEndUserInvalid:
 		return "end_user_invalid"
 	case ReasonEndUserRefused:

@@ -28,6 +28,9 @@ import (
 // maxSet is how many bytes the request headers that one reply sets may have: their names and values.
 const maxSet = 8 << 10
 
+// authorization is the header in which a token that we signed goes upstream.
+const authorization = "authorization"
+
 // The fields that a CheckResponse of ours has: their numbers, all of which fit into a tag of one byte.
 const (
 	checkStatus, checkDenied, checkOK, checkMetadata, checkError byte = 1, 2, 3, 4, 5 // CheckResponse
@@ -153,6 +156,9 @@ func (a *Authorizer) answers(d *Decision) bool {
 		}
 		size += len(a.identityHeader) + len(identity)
 	}
+	if d.bearer != "" {
+		size += len(authorization) + len(d.bearer)
+	}
 	return size <= maxSet
 }
 
@@ -202,6 +208,9 @@ func (a *Authorizer) appendAllow(dst []byte, d *Decision) []byte {
 	}
 	if identity != "" {
 		dst = appendHeader(dst, okHeaders, a.identityHeader, identity)
+	}
+	if d.bearer != "" {
+		dst = appendHeader(dst, okHeaders, authorization, d.bearer)
 	}
 	for _, p := range parts {
 		dst = append(dst, p.remove...)

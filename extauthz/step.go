@@ -75,14 +75,19 @@ func (r Reason) Step() Step {
 		ReasonTokenMalformed, ReasonTokenUnwanted, ReasonKeyUnwanted:
 		return StepFind
 	case ReasonKeyUnknown, ReasonKeyDisabled, ReasonKeyExpired, ReasonKeyRevoked, ReasonKeyPrefixMismatch,
-		ReasonTenantSuspended, ReasonEnvironmentUnknown, ReasonTokenRefused,
-		ReasonDeadline, ReasonOverloaded, ReasonStore: // only the record of a key is waited for
+		ReasonTenantSuspended, ReasonEnvironmentUnknown, ReasonTokenRefused, ReasonTokenAlgorithm, ReasonTokenIssuerUnknown,
+		ReasonTokenKeyUnknown, ReasonTokenSignature, ReasonTokenAudience, ReasonTokenExpired, ReasonTokenNotYet, ReasonTokenLifetime,
+		ReasonTokenClaims, ReasonTokenRevoked, ReasonTokenUserInactive, ReasonTokenBinding, ReasonTokenKeyMissing, ReasonTokenKeyDisabled,
+		ReasonTokenKeyExpired, ReasonTokenKeyRevoked, ReasonTokenTenantUnknown, ReasonTokenTenantSuspended, ReasonTokenEnvironmentUnknown,
+		ReasonCredentialMismatch, ReasonTokenForbidden, ReasonKeySetUnavailable,
+		ReasonDeadline, ReasonOverloaded, ReasonStore: // only a key's record and a token's proof are waited for
 		return StepProve
-	case ReasonEndUserInvalid, ReasonEndUserRefused, ReasonEndUserForbidden, ReasonEndUserRequired:
+	case ReasonEndUserInvalid, ReasonEndUserRefused, ReasonEndUserForbidden, ReasonEndUserRequired,
+		ReasonEndUserConflict:
 		return StepDelegate
 	case ReasonEnvironmentNotAllowed, ReasonAddressRefused, ReasonPermissionMissing, ReasonUpgradeRefused:
 		return StepAuthorize
-	case ReasonUndecided, ReasonAllowed, ReasonPublic, ReasonPreflight, ReasonReply, ReasonPanic, reasonCount:
+	case ReasonUndecided, ReasonAllowed, ReasonPublic, ReasonPreflight, ReasonSigningKey, ReasonReply, ReasonPanic, reasonCount:
 	}
 	return StepReply
 }
@@ -143,7 +148,55 @@ func (r Reason) Meaning() string {
 	case ReasonEnvironmentUnknown:
 		return "the key's environment is no longer in the file"
 	case ReasonTokenRefused:
-		return "the token is not accepted: this version accepts none"
+		return "no token is accepted there, or not one of this kind"
+	case ReasonTokenAlgorithm:
+		return "the token is signed with an algorithm that is not in its issuer's list"
+	case ReasonTokenIssuerUnknown:
+		return "the token's iss is, byte for byte, none whose tokens are accepted"
+	case ReasonTokenKeyUnknown:
+		return "no key of the token's issuer has its kid and fits its algorithm"
+	case ReasonTokenSignature:
+		return "the token's signature does not hold"
+	case ReasonTokenAudience:
+		return "the token's aud names none of the audiences that are accepted"
+	case ReasonTokenExpired:
+		return "the token has expired"
+	case ReasonTokenNotYet:
+		return "the token's nbf or iat is ahead of this machine's clock"
+	case ReasonTokenLifetime:
+		return "the token has no exp, or lives longer than is accepted"
+	case ReasonTokenClaims:
+		return "a claim of the token, or its typ, is missing or has a form that is not accepted"
+	case ReasonTokenRevoked:
+		return "the token was revoked, by itself or with its session, its user or its key"
+	case ReasonTokenUserInactive:
+		return "the token's user is not active any more"
+	case ReasonTokenBinding:
+		return "the token's tenant or environment are not those of the key behind it"
+	case ReasonTokenKeyMissing:
+		return "the key that the token was made with does not exist"
+	case ReasonTokenKeyDisabled:
+		return "the key that the token was made with is disabled"
+	case ReasonTokenKeyExpired:
+		return "the key that the token was made with has expired"
+	case ReasonTokenKeyRevoked:
+		return "the key that the token was made with is revoked, which is final"
+	case ReasonTokenTenantUnknown:
+		return "the token's tenant does not exist"
+	case ReasonTokenTenantSuspended:
+		return "the token's tenant is suspended"
+	case ReasonTokenEnvironmentUnknown:
+		return "the token's environment is not in the file"
+	case ReasonCredentialMismatch:
+		return "the key and the token are not of the same tenant and environment"
+	case ReasonTokenForbidden:
+		return "the token is good, but this endpoint takes a key"
+	case ReasonKeySetUnavailable:
+		return "there is no key set of the token's issuer to verify with, or it is too old"
+	case ReasonEndUserConflict:
+		return "the header names another end user than the token"
+	case ReasonSigningKey:
+		return "no token can be signed for the upstream: there is no signing key, or no time"
 	case ReasonEndUserInvalid:
 		return "the end user's header is malformed, or there are two"
 	case ReasonEndUserRefused:
@@ -211,7 +264,7 @@ func (r Reason) Remedy() string {
 		return "have the client send the key in its own header; docs/profiles.md names it"
 	case ReasonKeyUnknown:
 		return "compare its beginning with those that `postern keys list` shows, or make another with `postern keys create`"
-	case ReasonKeyDisabled:
+	case ReasonKeyDisabled, ReasonTokenKeyDisabled:
 		return "postern keys enable KEY_ID"
 	case ReasonKeyExpired:
 		return "`postern keys get KEY_ID` shows which of the two; `postern keys update KEY_ID --expires-in 720h` gives it more time, `postern keys rotate KEY_ID` a new secret"
@@ -219,10 +272,46 @@ func (r Reason) Remedy() string {
 		return "make another with `postern keys create`"
 	case ReasonKeyPrefixMismatch:
 		return "use the key as it was printed"
-	case ReasonTenantSuspended:
+	case ReasonTenantSuspended, ReasonTokenTenantSuspended:
 		return "postern tenants resume TENANT"
 	case ReasonEnvironmentUnknown:
 		return "list it under environments again, or make a key for another with `postern keys create`"
+	case ReasonTokenAlgorithm:
+		return "correct algorithms of the issuer, or what its identity provider signs with"
+	case ReasonTokenIssuerUnknown:
+		return "list the issuer under issuers exactly as its tokens name it, or have the client use another identity provider"
+	case ReasonTokenKeyUnknown:
+		return "have the client get a fresh token; compare its kid with the issuer's key set"
+	case ReasonTokenSignature:
+		return "have the client get a token from the issuer itself; nothing can mend this one"
+	case ReasonTokenAudience:
+		return "have the client ask for a token for this API, or add the audience to gateway_audiences, or to audiences of the issuer"
+	case ReasonTokenExpired, ReasonTokenRevoked, ReasonTokenBinding:
+		return "have the client get a fresh one"
+	case ReasonTokenNotYet:
+		return "compare the clocks of this machine and of the issuer"
+	case ReasonTokenLifetime:
+		return "have the issuer make shorter ones, or raise max_lifetime of the issuer"
+	case ReasonTokenClaims:
+		return "the log has the cause; compare with the issuer's tenant_claim, environment_claim, end_user_claim, permissions_claim and typ"
+	case ReasonTokenUserInactive:
+		return "activate the user, if that is meant"
+	case ReasonTokenKeyMissing, ReasonTokenKeyExpired, ReasonTokenKeyRevoked:
+		return "have the client get a fresh one with another key"
+	case ReasonTokenTenantUnknown:
+		return "postern tenants create --id TENANT, or correct tenant or tenant_claim of the issuer"
+	case ReasonTokenEnvironmentUnknown:
+		return "list it under environments, or correct environment or environment_claim of the issuer"
+	case ReasonCredentialMismatch:
+		return "have the client send two that belong together"
+	case ReasonTokenForbidden:
+		return "have the client send its key"
+	case ReasonKeySetUnavailable:
+		return "the log has the cause; look whether the issuer's key set can be fetched from here"
+	case ReasonEndUserConflict:
+		return "have the client leave the header out, or name the token's own end user"
+	case ReasonSigningKey:
+		return "the log has the cause; `postern signing-keys list` shows the keys"
 	case ReasonEndUserInvalid:
 		return "have the client send 1 to 150 printable ASCII characters, without `,` and `!` and spaces at the ends, not `*`, once"
 	case ReasonEndUserRefused:

@@ -37,6 +37,22 @@ func (s *Store) LookupID(ctx context.Context, id string, p *Prepare, now time.Ti
 	return s.lookupIDSlowly(ctx, id, p, now)
 }
 
+// LookupTenant says what a tenant is, if it is active at this moment: for those who act for one without a key of it. It answers from
+// memory, without allocation. Errors: [ErrUnknown], [ErrTenantSuspended], and [ErrUnavailable].
+func (s *Store) LookupTenant(id string) (Kind, error) {
+	if down := s.down.Load(); down != nil && !s.readOnly {
+		return "", *down
+	}
+	t := s.owners.byID(id)
+	switch {
+	case t == nil:
+		return "", ErrUnknown
+	case t.suspended.Load():
+		return "", ErrTenantSuspended
+	}
+	return t.kind, nil
+}
+
 // whereabouts say where the index has a row of a key, and when the key itself ends.
 type whereabouts struct {
 	id      [idLength]byte // the lookup id of the newest secret that has a row; zero where that is found by hash

@@ -136,6 +136,26 @@ func TestAReaderWithoutAnIndexKnowsKeysByTheirIDs(t *testing.T) {
 	}
 }
 
+func TestATenantIsKnownByItsIDAsItIsNow(t *testing.T) {
+	s := open(t, options(database(t)))
+	ask := func(id string, want error) {
+		t.Helper()
+		if kind, err := s.LookupTenant(id); !errors.Is(err, want) || want == nil && (err != nil || kind != keystore.KindAccount) {
+			t.Errorf("%s: %q, %v, want %v", id, kind, err, want)
+		}
+	}
+	ask("default", nil)
+	ask("other", keystore.ErrUnknown)
+	if _, err := s.SuspendTenant(t.Context(), "default", noon); err != nil {
+		t.Fatal(err)
+	}
+	ask("default", keystore.ErrTenantSuspended)
+	if _, err := s.ResumeTenant(t.Context(), "default", noon); err != nil {
+		t.Fatal(err)
+	}
+	ask("default", nil)
+}
+
 func TestLookupIDAllocatesNothingForACachedKey(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")

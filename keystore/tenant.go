@@ -3,6 +3,7 @@ package keystore
 import (
 	"encoding/binary"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -91,6 +92,9 @@ func decodeTenant(version uint8, b []byte) (tenantRecord, error) {
 type tenantTable struct {
 	rows  atomic.Pointer[[]atomic.Pointer[tenantRow]] // by number; replaced when it grows
 	count atomic.Int64
+
+	mu  sync.RWMutex
+	ids map[string]*tenantRow // guarded by mu
 }
 
 type tenantRow struct {
@@ -140,10 +144,29 @@ func (t *tenantTable) set(number uint32, row *tenantRow) {
 		rows = &grown
 		t.rows.Store(rows)
 	}
-	switch old := (*rows)[number].Swap(row); {
+	old := (*rows)[number].Swap(row)
+	switch {
 	case old == nil && row != nil:
 		t.count.Add(1)
 	case old != nil && row == nil:
 		t.count.Add(-1)
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ids == nil {
+		t.ids = make(map[string]*tenantRow)
+	}
+	if old != nil {
+		delete(t.ids, old.id)
+	}
+	if row != nil {
+		t.ids[row.id] = row
+	}
+}
+
+// byID returns nil for an id that no tenant has.
+func (t *tenantTable) byID(id string) *tenantRow {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.ids[id]
 }
