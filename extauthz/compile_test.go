@@ -104,8 +104,8 @@ func TestPoliciesThatCannotBeAreRefused(t *testing.T) {
 			[]string{`policies[0].credentials: "drop" is not one of its values; write strip or keep`},
 		},
 		{
-			"credentials that are not built", with(func(p *extauthz.PolicySpec) { p.Credentials = extauthz.CredentialsIdentityJWT }),
-			[]string{"policies[0].credentials: identity_jwt needs tokens, which are not built yet; write strip or keep"},
+			"a token in the place of credentials", with(func(p *extauthz.PolicySpec) { p.Credentials = extauthz.CredentialsIdentityJWT }),
+			[]string{"policies[0].credentials: identity_jwt is not for profile default; write strip or keep"},
 		},
 	}
 	for _, test := range tests {

@@ -74,6 +74,7 @@ type gate struct {
 	t    testing.TB
 	o    extauthz.Options
 	keys *keystore.Store
+	db   *store.DB
 }
 
 func newGate(tb testing.TB, o extauthz.Options) *gate {
@@ -101,7 +102,7 @@ func newGateWith(tb testing.TB, o extauthz.Options, cache keystore.Cache) *gate 
 		}
 	})
 	o.Keys = keys
-	return &gate{Authorizer: authorizer(tb, o), t: tb, o: o, keys: keys}
+	return &gate{Authorizer: authorizer(tb, o), t: tb, o: o, keys: keys, db: db}
 }
 
 // with is another gate to the same keys.

@@ -144,8 +144,8 @@ func (a *Authorizer) adoptIssuers(o Options) {
 		a.issuers = a.tokens.adopt(all)
 		return
 	}
-	any := newOwnIssuer(OwnTokens{Issuer: o.Own.Issuer, AnyAudience: true}, a.tokens.own)
-	all = a.tokens.adopt(append(all, any))
+	wide := newOwnIssuer(OwnTokens{Issuer: o.Own.Issuer, AnyAudience: true}, a.tokens.own)
+	all = a.tokens.adopt(append(all, wide))
 	a.issuers, a.ours = all[:len(all)-1:len(all)-1], []*issuer{all[0], all[len(all)-1]}
 	slices.Reverse(a.ours) // the wider one verifies
 }

@@ -102,7 +102,7 @@ func (m *memory) get(hash *[32]byte) *verified {
 	if v := front.Load(); v != nil && v.hash == *hash {
 		return v
 	}
-	v, ok := m.Cache.Get(n)
+	v, ok := m.Get(n)
 	if !ok || v.hash != *hash {
 		return nil
 	}
