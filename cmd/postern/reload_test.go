@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/postern-auth/postern/config"
 	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/internal/telemetry"
@@ -264,31 +262,6 @@ func TestAPepperThatIsMissingIsSaid(t *testing.T) {
 	const want = `pepper: no such file or directory; put back the one that the database was made with`
 	if err := p.replace(s, nil); err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("%v, want %q", err, want)
-	}
-}
-
-// A variable is remembered: it has left the environment when the file is read again (R-PROC-1).
-func TestVariablesAreRemembered(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "postern.yaml")
-	replaceFile(t, path, "version: 1\nauthz: { shared_secret: { env: POSTERN_TEST_REMEMBERED } }\n")
-	t.Setenv("POSTERN_TEST_REMEMBERED", "correct-horse")
-	r := unhardened(path)
-	var forgotten []string
-	r.harden = func(names []string) error {
-		forgotten = append(forgotten, names...)
-		return nil
-	}
-	for range 2 {
-		s, err := r.read()
-		if err != nil || string(s.Authz.SharedSecret.Bytes()) != "correct-horse" {
-			t.Fatalf("read: %v", err)
-		}
-		if err := os.Unsetenv("POSTERN_TEST_REMEMBERED"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if diff := cmp.Diff([]string{"POSTERN_TEST_REMEMBERED"}, forgotten); diff != "" {
-		t.Errorf("forgotten (-want +got):\n%s", diff)
 	}
 }
 
