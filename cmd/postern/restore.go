@@ -136,13 +136,16 @@ func (r *restoring) run(ctx context.Context, patience time.Duration) (report res
 	}
 	draft, err := store.NewDraft(databasePath(r.Config))
 	if err != nil {
-		return report, explainedDraft(r.DataDir, err)
+		return report, explainedDraft(databasePath(r.Config), err)
 	}
 	defer func() { err = errors.Join(err, draft.Discard()) }()
 	if err := r.fetch(ctx, draft); err != nil {
 		return report, err
 	}
-	old := r.openReplaced(secret)
+	old, err := r.openReplaced(secret)
+	if err != nil {
+		return report, err
+	}
 	if old != nil {
 		defer func() { err = errors.Join(err, old.Close()) }() // last: until then no Postern can begin
 	}
@@ -199,17 +202,20 @@ func (i interruptible) Read(p []byte) (int, error) {
 	return i.r.Read(p)
 }
 
-// openReplaced opens the database that is replaced. One that cannot be read is said, and counts as none.
-func (r *restoring) openReplaced(secret []byte) *store.DB {
+// openReplaced opens the database that is replaced. One that cannot be read is said, and counts as none; the error is that of one that another process has.
+func (r *restoring) openReplaced(secret []byte) (*store.DB, error) {
 	if r.held == nil {
-		return nil
+		return nil, nil
 	}
 	old, err := openEither(r.held, secret)
+	if errors.Is(err, store.ErrLocked) {
+		return nil, err
+	}
 	if err != nil {
 		r.out.note("the database that is replaced cannot be read, so it does not say what was ended since the backup: %s", cell(err.Error()))
-		return nil
+		return nil, nil
 	}
-	return old
+	return old, nil
 }
 
 // openEither opens a database whether its records have MACs or not.

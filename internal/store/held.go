@@ -40,12 +40,23 @@ func (o *opener) hold() (f *os.File, err error) {
 	return nil, err
 }
 
-// Open opens the database that the file is. o.Path is not used. The file stays locked until both are closed; a database that was opened and closed again
-// has given up the lock.
+// Open opens the database that the file is. o.Path is not used. The file stays locked until both are closed, also after an error, which is ErrLocked where
+// another process has taken it meanwhile; a database that was opened and closed again has given up the lock.
 func (h *Held) Open(o Options) (*DB, error) {
 	o.Path = h.file.Name()
+	db, err := h.open(o)
+	if err == nil {
+		return db, nil
+	}
+	if lost := h.lock(); lost != nil { // a database that cannot be opened gives it up, too
+		err = errors.Join(fmt.Errorf("opening %q: %w: %w", o.Path, ErrLocked, lost), err)
+	}
+	return nil, err
+}
+
+func (h *Held) open(o Options) (*DB, error) {
 	if err := h.lock(); err != nil {
-		return nil, fmt.Errorf("opening %q: %w", o.Path, err)
+		return nil, err
 	}
 	f, err := h.dup()
 	if err != nil {
