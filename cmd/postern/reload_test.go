@@ -366,7 +366,8 @@ func TestAReloadThatFailedForSomethingElseIsTriedAgain(t *testing.T) {
 	if got := p.now.Load().Environments[0].Name; got != "PROD" {
 		t.Errorf("%s is in force", got)
 	}
-	r.look(t.Context()) // it is no news
+	replaceFile(t, path, fmt.Sprintf(text, "PROD")) // written again unchanged it is no news
+	r.look(t.Context())
 	for len(said) > 0 {
 		if line := <-said; strings.Contains(line, "reloaded") {
 			t.Errorf("said once more: %s", line)

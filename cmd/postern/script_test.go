@@ -185,20 +185,33 @@ func check(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// get URL asks a server; stdout gets the reply. With ! the status must not be 200.
+// get URL [PATTERN] asks a server, and again until a line of the reply matches; stdout gets the reply. With ! the status must not be 200.
 func get(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) != 1 {
-		ts.Fatalf("usage: get URL")
+	if len(args) != 1 && len(args) != 2 {
+		ts.Fatalf("usage: get URL [PATTERN]")
 	}
-	r, err := http.Get(args[0])
+	pattern := regexp.MustCompile("(?m)" + strings.Join(args[1:], ""))
+	var status int
+	var reply string
+	for range 1000 {
+		r, err := http.Get(args[0])
+		ts.Check(err)
+		body, err := io.ReadAll(r.Body)
+		ts.Check(errors.Join(err, r.Body.Close()))
+		status, reply = r.StatusCode, fmt.Sprintf("%s\n%s", r.Status, body)
+		if pattern.MatchString(reply) {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	_, err := io.WriteString(ts.Stdout(), reply)
 	ts.Check(err)
-	body, err := io.ReadAll(r.Body)
-	ts.Check(errors.Join(err, r.Body.Close()))
-	_, err = fmt.Fprintf(ts.Stdout(), "%s\n%s", r.Status, body)
-	ts.Check(err)
-	switch r.StatusCode == http.StatusOK {
+	if !pattern.MatchString(reply) {
+		ts.Fatalf("%s never matched %q", args[0], pattern)
+	}
+	switch status == http.StatusOK {
 	case neg:
-		ts.Fatalf("%s", r.Status)
+		ts.Fatalf("%d", status)
 	}
 }
 
