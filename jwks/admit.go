@@ -28,6 +28,7 @@ var (
 	errKeyOps      = errors.New("key_ops lacks verify")
 	errKeyAlg      = errors.New("alg does not fit the key")
 	errKeyPoint    = errors.New("the point is not on the curve")
+	errKeyOrder    = errors.New("the point has a small order: anybody can sign for it")
 	errKeyModulus  = errors.New("the modulus is not an odd number of 2048 to 8192 bits")
 	errKeyExponent = errors.New("the exponent is not 65537")
 	errKeyROCA     = errors.New("the modulus has the ROCA fingerprint (CVE-2017-15361)")
@@ -209,6 +210,9 @@ func admitEd25519(members []member) (key, error) {
 	}
 	if len(x) != ed25519.PublicKeySize {
 		return key{}, errKeyForm
+	}
+	if hasSmallOrder([32]byte(x)) {
+		return key{}, errKeyOrder
 	}
 	return key{family: familyEd25519, public: ed25519.PublicKey(x), material: "Ed25519" + string(x)}, nil
 }

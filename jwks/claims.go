@@ -8,11 +8,11 @@ import (
 
 // Claims is what a verified token says. The texts alias the token's decoded payload; copy what must outlive many tokens.
 type Claims struct {
-	Issuer    string   // iss
-	Subject   string   // sub; empty when there is none, or it is no text
-	ID        string   // jti; empty when there is none, or it is no text
-	Audience  []string // aud, of which one text is a list of one
-	ExpiresAt time.Time
+	Issuer    string    // iss
+	Subject   string    // sub; empty when there is none, or it is no text
+	ID        string    // jti; empty when there is none, or it is no text
+	Audience  []string  // aud, of which one text is a list of one
+	ExpiresAt time.Time // without leeway; up to the year 9999, which nanoseconds do not reach
 	NotBefore time.Time // zero: absent
 	IssuedAt  time.Time // zero: absent
 
@@ -75,14 +75,15 @@ func (t *Token) claims() Claims {
 }
 
 // date returns the claim of that name as a NumericDate (RFC 7519, section 2): seconds since 1970, perhaps with a fraction.
-// The time is zero when there is none; fits is false when it is no number.
+// The time is zero when there is none; fits is false when it is no number, or lies beyond the year 9999 (RFC 3339).
 func (c *Claims) date(name string) (at time.Time, fits bool) {
+	const lastSecond = 253402300799 // 9999-12-31T23:59:59Z
 	m, ok := find(c.members, name)
 	if !ok {
 		return time.Time{}, true
 	}
 	f, fits := m.number()
-	if !fits {
+	if !fits || f < -lastSecond || f > lastSecond {
 		return time.Time{}, false
 	}
 	seconds, fraction := math.Modf(f)

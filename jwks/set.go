@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -20,11 +21,14 @@ const (
 
 // Set is the keys of one issuer that were admitted. It holds at least one, and never changes.
 type Set struct {
-	keys       []key          // in the order of their ids
-	byID       map[string]int // kid → place in keys; without the keys that have none
+	keys       []key           // in the order of their ids
+	byID       map[string]span // kid → places in keys; without the keys that have none
 	refused    []Refusal
 	generation uint64
 }
+
+// span is a run of keys: one key, or the same one for several algorithms.
+type span struct{ first, end int }
 
 // Refusal is a key of a set that was not admitted.
 type Refusal struct {
@@ -42,7 +46,8 @@ func (r Refusal) String() string {
 
 // ParseSet admits the keys of a JWK Set (RFC 7517, section 5) of up to 1 MiB and 100 keys, one by one: RSA of 2048 to 8192
 // bits with exponent 65537 and without the ROCA fingerprint, P-256, P-384 and P-521, Ed25519; for signatures only. Others,
-// and types that nobody knows, are left out ([Set.Refused]); so are both keys that share a kid and differ.
+// and types that nobody knows, are left out ([Set.Refused]); so are both of two different keys with
+// one kid.
 //
 // The error is [ErrMalformedSet] (no strict JSON, repeated names, too large), [ErrSecretKeys] (a private member in any key, or
 // a symmetric key beside public ones) or [ErrNoKeys], which says why each key was refused.
@@ -131,15 +136,16 @@ func (s *Set) refuse(i int, members []member, why error) {
 	s.refused = append(s.refused, Refusal{Place: i, KeyID: id, Reason: why.Error()})
 }
 
-// dropAmbiguous takes out keys that share their id with a different one: a token could mean either. The same key twice is kept
-// once. places says where in the list each key of s stands.
+// dropAmbiguous takes out keys that share their id with a different one: a token could mean either. The same key may stand
+// there for several algorithms, as some providers print it; twice for one it is kept once. places says where in the list each
+// key of s stands.
 func (s *Set) dropAmbiguous(list [][]member, places []int) {
 	var kept []key
 	for i, k := range s.keys {
 		same := func(other key) bool {
 			return other.id == k.id && other.material == k.material && other.algorithm == k.algorithm
 		}
-		differs := func(other key) bool { return k.id != "" && other.id == k.id && !same(other) }
+		differs := func(other key) bool { return k.id != "" && other.id == k.id && other.material != k.material }
 		switch {
 		case slices.ContainsFunc(s.keys, differs):
 			s.refuse(places[i], list[places[i]], errKeyTwice)
@@ -155,11 +161,16 @@ func (s *Set) index() {
 	slices.SortFunc(s.keys, func(a, b key) int {
 		return cmp.Or(strings.Compare(a.id, b.id), strings.Compare(a.material, b.material), strings.Compare(string(a.algorithm), string(b.algorithm)))
 	})
-	s.byID = make(map[string]int, len(s.keys))
+	s.byID = make(map[string]span, len(s.keys))
 	h := sha256.New()
 	for i, k := range s.keys {
 		if k.id != "" {
-			s.byID[k.id] = i
+			named, again := s.byID[k.id]
+			if !again {
+				named.first = i
+			}
+			named.end = i + 1
+			s.byID[k.id] = named
 		}
 		for _, part := range []string{k.id, k.material, string(k.algorithm)} {
 			var size [4]byte
@@ -182,15 +193,7 @@ func (s *Set) Generation() uint64 { return s.generation }
 func (s *Set) Len() int { return len(s.keys) }
 
 // KeyIDs returns the ids of the keys that have one, in order.
-func (s *Set) KeyIDs() []string {
-	ids := make([]string, 0, len(s.byID))
-	for _, k := range s.keys {
-		if k.id != "" {
-			ids = append(ids, k.id)
-		}
-	}
-	return ids
-}
+func (s *Set) KeyIDs() []string { return slices.Sorted(maps.Keys(s.byID)) }
 
 // Has says whether a key of the set has that id. A [Source] asks it before it fetches again.
 func (s *Set) Has(kid string) bool {
@@ -198,27 +201,22 @@ func (s *Set) Has(kid string) bool {
 	return ok
 }
 
-// candidates returns the keys that may have signed: that of the token's key id, or for a token without one those that fit, of
-// which there may be only a few of that type.
+// candidates returns the keys that may have signed, of which some may be for another algorithm: those of the token's key id,
+// or for a token without one those of the type, of which there may be only a few.
 func (s *Set) candidates(t *Token) []key {
 	if t.KeyID != "" {
-		if i, ok := s.byID[t.KeyID]; ok && s.keys[i].fits(t.Algorithm) {
-			return s.keys[i : i+1]
-		}
-		return nil
+		named := s.byID[t.KeyID]
+		return s.keys[named.first:named.end]
 	}
 	var fitting []key
-	ofType := 0
 	for _, k := range s.keys {
 		if k.family != t.Algorithm.family() {
 			continue
 		}
-		if ofType++; ofType > maxGuesses {
+		if len(fitting) == maxGuesses {
 			return nil
 		}
-		if k.fits(t.Algorithm) {
-			fitting = append(fitting, k)
-		}
+		fitting = append(fitting, k)
 	}
 	return fitting
 }

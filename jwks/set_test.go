@@ -1,6 +1,7 @@
 package jwks_test
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"strings"
@@ -147,9 +148,6 @@ func TestAKeyIDNamesOneKey(t *testing.T) {
 	if s := setOf(t, a.jwk(t), a.jwk(t)); s.Len() != 1 || len(s.Refused()) != 0 {
 		t.Errorf("the same key twice: %d keys, refused %v", s.Len(), s.Refused())
 	}
-	if _, err := jwks.ParseSet([]byte(setText(a.jwk(t), a.jwk(t, `"alg":null`)))); !errors.Is(err, jwks.ErrNoKeys) {
-		t.Errorf("the same key for other algorithms: %v, want ErrNoKeys", err)
-	}
 	nameless := []string{a.jwk(t, `"kid":null`), b.jwk(t, `"kid":null`)}
 	if s := setOf(t, nameless...); s.Len() != 2 {
 		t.Errorf("two keys without ids: %d keys", s.Len())
@@ -207,6 +205,60 @@ func TestASetIsReadStrictlyAndWithinBounds(t *testing.T) {
 	}
 	if _, err := jwks.ParseSet([]byte(`{"keys":[]}`)); !errors.Is(err, jwks.ErrNoKeys) {
 		t.Errorf("no keys: %v, want ErrNoKeys", err)
+	}
+}
+
+// R-JWT-3: some providers print one key once for each algorithm, under one id.
+func TestOneKeyMayServeSeveralAlgorithms(t *testing.T) {
+	t.Parallel()
+	rs, ps := newSigner(t, jwks.RS256, "k1"), newSigner(t, jwks.PS512, "k1")
+	v := verifier(t, rs)
+	v.Source = jwks.Fixed(setOf(t, newSigner(t, jwks.EdDSA, "k0").jwk(t), ps.jwk(t), rs.jwk(t), newSigner(t, jwks.EdDSA, "k2").jwk(t)))
+	for _, s := range []signer{rs, ps} {
+		if _, err := verify(t, v, s.token(t, claims(t))); err != nil {
+			t.Errorf("%s: %v", s.alg, err)
+		}
+	}
+	if _, err := verify(t, v, newSigner(t, jwks.RS512, "k1").token(t, claims(t))); !errors.Is(err, jwks.ErrUnknownKey) {
+		t.Errorf("RS512, for which it does not stand there: %v, want ErrUnknownKey", err)
+	}
+	if diff := cmp.Diff([]string{"k0", "k1", "k2"}, v.Source.Current(now).KeyIDs()); diff != "" {
+		t.Errorf("KeyIDs (-want +got):\n%s", diff)
+	}
+}
+
+// R-JWKS-6: a point of small order is a key for which anybody can sign; the standard library does not mind.
+func TestAPointOfSmallOrderIsNoKey(t *testing.T) {
+	t.Parallel()
+	good := newSigner(t, jwks.EdDSA, "good").jwk(t)
+	forgery := append([]byte{1}, make([]byte, 63)...) // R is zero of the group, s is 0: holds where the key, times a hash, is zero
+	for _, x := range []string{
+		"0000000000000000000000000000000000000000000000000000000000000000",
+		"0000000000000000000000000000000000000000000000000000000000000080",
+		"0100000000000000000000000000000000000000000000000000000000000000",
+		"0100000000000000000000000000000000000000000000000000000000000080",
+		"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+		"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+		"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+		"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+		"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+	} {
+		point := unhex(t, x)
+		forged := false
+		for i := range 100 {
+			forged = forged || ed25519.Verify(point, fmt.Appendf(nil, "text %d", i), forgery)
+		}
+		if !forged {
+			t.Errorf("%s is no such point: nothing was forged", x)
+		}
+		if s := setOf(t, good, `{"kty":"OKP","crv":"Ed25519","x":"`+b64(point)+`"}`); s.Len() != 1 {
+			t.Errorf("%s is admitted", x)
+		}
 	}
 }
 

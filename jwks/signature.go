@@ -12,17 +12,19 @@ import (
 
 // verify checks the signature of t with the keys of s. The error is [ErrUnknownKey] or [ErrSignature].
 func (s *Set) verify(t *Token) error {
-	keys := s.candidates(t)
-	if len(keys) == 0 {
-		return ErrUnknownKey
-	}
 	digest, hash := t.digest()
+	err := ErrUnknownKey
+	keys := s.candidates(t)
 	for i := range keys {
+		if !keys[i].fits(t.Algorithm) {
+			continue
+		}
 		if keys[i].verify(t, digest, hash) {
 			return nil
 		}
+		err = ErrSignature
 	}
-	return ErrSignature
+	return err
 }
 
 // digest hashes what the signature covers. EdDSA hashes for itself: then there is none.
