@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"strconv"
+	"testing"
 	"time"
 
 	"github.com/postern-auth/postern/internal/store"
@@ -111,4 +112,16 @@ func (a *Authority) Deny(n int) {
 	for i := range n {
 		a.denied.put(&denial{denyName: denyName{kind: denyToken, id: strconv.Itoa(i)}})
 	}
+}
+
+// SizeOfSessions is the size of the longest record of a session.
+func SizeOfSessions(tb testing.TB, db *store.DB) (n int) {
+	tb.Helper()
+	for row, err := range newSessions().Walk(db, nil) {
+		if err != nil {
+			tb.Fatal(err)
+		}
+		n = max(n, len(appendSession(nil, row.Record)))
+	}
+	return n
 }
