@@ -37,6 +37,9 @@ func (s *Store) SetEnvironments(all []Environment) error {
 	return nil
 }
 
+// Environments are those that new keys may belong to now. The slice is the caller's.
+func (s *Store) Environments() []Environment { return slices.Clone(*s.environments.Load()) }
+
 // Pattern is a regular expression that matches the printed keys of e, as words of a text: all but the checksum, which no
 // regular expression can verify. RE2, PCRE and Hyperscan take it.
 func (e Environment) Pattern() string {

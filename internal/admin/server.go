@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"path"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postern-auth/postern/internal/federation"
 	"github.com/postern-auth/postern/keystore"
 )
 
@@ -44,6 +46,9 @@ type Options struct {
 	// Verify says what the gate says of a printed key on a route that demands nothing else; its error, that it cannot say so
 	// now. It counts nothing. Nil: there is no gate, and /v1/keys/verify is not served.
 	Verify func(ctx context.Context, printed string, now time.Time) (Verdict, error)
+
+	// Users are the tenants' users, with their providers. Nil: the profile has none, and says so.
+	Users *federation.Store
 
 	// Log gets what replies leave out. Nil: nowhere. Changes are logged by Keys, with the actor of the request's context.
 	Log *slog.Logger
@@ -79,7 +84,7 @@ type handler struct {
 func (h *handler) resources() map[string]map[string]endpoint {
 	get := func(e endpoint) map[string]endpoint { return map[string]endpoint{http.MethodGet: e} }
 	post := func(e endpoint) map[string]endpoint { return map[string]endpoint{http.MethodPost: e} }
-	return map[string]map[string]endpoint{
+	all := map[string]map[string]endpoint{
 		"/v1/status":                   get(h.status),
 		"/v1/tenants":                  {http.MethodGet: h.tenants, http.MethodPost: h.createTenant},
 		"/v1/tenants/{tenant}":         get(h.tenant),
@@ -102,6 +107,8 @@ func (h *handler) resources() map[string]map[string]endpoint {
 		"/v1/audit":                    get(h.audit),
 		"/v1/check":                    post(h.check),
 	}
+	maps.Copy(all, h.userResources())
+	return all
 }
 
 // named is an endpoint for one id whose path has another meaning too.

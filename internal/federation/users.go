@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -241,6 +242,27 @@ func (s *Store) page(ctx context.Context, o Owner, q UserQuery) ([]User, int, er
 		return nil
 	})
 	return list, n, err
+}
+
+// EveryUser yields all users of an owner with their links, in the order in which they were made, reading some at a time. An error ends the list.
+func (s *Store) EveryUser(ctx context.Context, o Owner) iter.Seq2[User, error] {
+	return func(yield func(User, error) bool) {
+		for row, err := range s.users.Walk(s.db, o.prefix()) {
+			if err == nil && !o.owns(row.Key) {
+				return
+			}
+			if err = errors.Join(ctx.Err(), err); err == nil {
+				err = s.db.View(func(tx *store.Tx) error { return s.readLinks(tx, &row.Record) })
+			}
+			if err != nil {
+				yield(User{}, fmt.Errorf("listing users: %w", err))
+				return
+			}
+			if !yield(row.Record.User, nil) {
+				return
+			}
+		}
+	}
 }
 
 // counts reports whether memory knows how many users there are.

@@ -1,0 +1,150 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/postern-auth/postern/internal/federation"
+)
+
+// Provider is an identity provider of a tenant, in one environment.
+type Provider struct {
+	Tenant                string    `json:"tenant"`
+	Environment           string    `json:"environment"`
+	ProviderID            string    `json:"provider_id"`
+	DisplayName           string    `json:"display_name"`
+	Issuer                string    `json:"issuer"`
+	JWKSURI               string    `json:"jwks_uri"`
+	AllowedAudiences      []string  `json:"allowed_audiences"`
+	AutoCreateUsers       bool      `json:"auto_create_users"`
+	DefaultMembershipTier string    `json:"default_membership_tier"`
+	UserIDClaim           string    `json:"user_id_claim"`
+	EmailClaim            string    `json:"email_claim"`
+	NameClaim             string    `json:"name_claim"`
+	IsActive              bool      `json:"is_active"`
+	CreatedAt             time.Time `json:"created_at"`
+	UpdatedAt             time.Time `json:"updated_at"`
+}
+
+func providerJSON(o federation.Owner, p *federation.Provider) Provider {
+	return Provider{
+		Tenant: o.Tenant, Environment: o.Environment, ProviderID: p.ID, DisplayName: p.DisplayName, Issuer: p.Issuer, JWKSURI: p.JWKSURI,
+		AllowedAudiences: p.AllowedAudiences, AutoCreateUsers: p.AutoCreateUsers, DefaultMembershipTier: string(p.DefaultMembershipTier),
+		UserIDClaim: p.UserIDClaim, EmailClaim: p.EmailClaim, NameClaim: p.NameClaim, IsActive: p.IsActive, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt,
+	}
+}
+
+// EnvironmentRequest says in which environment something is to be done. Empty: in the only one, or where what is named is found.
+type EnvironmentRequest struct {
+	Environment string `json:"environment,omitempty"`
+}
+
+func (h *handler) providers(w http.ResponseWriter, r *http.Request, _ time.Time) error {
+	query, err := parameters(r, "environment")
+	if err != nil {
+		return err
+	}
+	owners, err := h.owners(r, query.Get("environment"))
+	if err != nil {
+		return err
+	}
+	return writeList(w, "providers", h.providersOf(r.Context(), owners), func(p *Provider) *Provider { return p })
+}
+
+func (h *handler) providersOf(ctx context.Context, owners []federation.Owner) iter.Seq2[Provider, error] {
+	return func(yield func(Provider, error) bool) {
+		for _, o := range owners {
+			list, err := h.Users.Providers(ctx, o)
+			if err != nil {
+				yield(Provider{}, err)
+				return
+			}
+			for i := range list {
+				if !yield(providerJSON(o, &list[i]), nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (h *handler) putProvider(w http.ResponseWriter, r *http.Request, now time.Time) error {
+	environment, members, err := membersOfBody(w, r, federation.ProviderMembers())
+	if err != nil {
+		return err
+	}
+	o, err := h.owner(r, environment)
+	if err != nil {
+		return err
+	}
+	spec, err := federation.ReadProvider(members)
+	if err != nil {
+		return aboutUser(err, "provider", spec.ID)
+	}
+	p, err := h.Users.PutProvider(r.Context(), o, spec, now)
+	if err != nil {
+		return aboutUser(err, "provider", spec.ID)
+	}
+	writeJSON(w, http.StatusOK, providerJSON(o, &p))
+	return nil
+}
+
+func (h *handler) provider(w http.ResponseWriter, r *http.Request, _ time.Time) error {
+	query, err := parameters(r, "environment")
+	if err != nil {
+		return err
+	}
+	o, err := h.owner(r, query.Get("environment"))
+	if err != nil {
+		return err
+	}
+	id := r.PathValue("provider")
+	p, err := h.Users.Provider(r.Context(), o, id)
+	if err != nil {
+		return aboutUser(err, "provider", id)
+	}
+	writeJSON(w, http.StatusOK, providerJSON(o, &p))
+	return nil
+}
+
+func (h *handler) deleteProvider(w http.ResponseWriter, r *http.Request, now time.Time) error {
+	var request EnvironmentRequest
+	if err := body(w, r, &request); err != nil {
+		return err
+	}
+	o, err := h.owner(r, request.Environment)
+	if err != nil {
+		return err
+	}
+	id := r.PathValue("provider")
+	p, err := h.Users.Provider(r.Context(), o, id)
+	if err == nil {
+		err = h.Users.DeleteProvider(r.Context(), o, id, now)
+	}
+	if err != nil {
+		return aboutUser(err, "provider", id)
+	}
+	writeJSON(w, http.StatusOK, providerJSON(o, &p))
+	return nil
+}
+
+// Providers lists the providers of a tenant, in one environment or, if none is named, in all. An error ends the list.
+func (c *Client) Providers(ctx context.Context, tenant, environment string) iter.Seq2[Provider, error] {
+	query := url.Values{}
+	set(query, "environment", environment)
+	return list[Provider](ctx, c, ownerOf(tenant, "providers")+"?"+query.Encode(), "providers")
+}
+
+// PutProvider makes or changes a provider: request is a JSON object with environment and the members of federation.ProviderMembers.
+func (c *Client) PutProvider(ctx context.Context, tenant string, request json.RawMessage) (Provider, error) {
+	return ask[Provider](ctx, c, http.MethodPost, ownerOf(tenant, "providers"), request)
+}
+
+// DeleteProvider deletes a provider, and returns what it was.
+func (c *Client) DeleteProvider(ctx context.Context, tenant, id string, r EnvironmentRequest) (Provider, error) {
+	return ask[Provider](ctx, c, http.MethodPost, ownerOf(tenant, "providers")+"/"+segment(id)+"/delete", r)
+}
