@@ -116,7 +116,7 @@ func (s *Store) Stats() Stats {
 	m := &s.memory
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return Stats{Providers: m.providers, Active: m.total - m.inactive, Inactive: m.inactive}
+	return Stats{Providers: m.providers, Active: m.total - m.inactive, Inactive: m.inactive, KeySets: s.sources.count()}
 }
 
 // Active reports whether the user may be acted for. It allocates nothing, and waits for nobody but who changes a user's state just then.

@@ -30,6 +30,7 @@ func (s *Store) PutProvider(ctx context.Context, o Owner, spec ProviderSpec, now
 		return Provider{}, fmt.Errorf("storing provider %q: %w", spec.ID, err)
 	}
 	s.memory.addProviders(made)
+	s.sources.follow(&p)
 	return p.Provider, nil
 }
 
@@ -168,6 +169,7 @@ func (s *Store) DeleteProvider(ctx context.Context, o Owner, id string, now time
 		return fmt.Errorf("deleting provider %q: %w", id, err)
 	}
 	s.memory.addProviders(-1)
+	s.sources.follow(&providerRecord{Provider: Provider{ID: id}, owner: o, deleted: true})
 	return nil
 }
 

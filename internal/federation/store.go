@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/postern-auth/postern/internal/store"
@@ -18,8 +17,18 @@ type Options struct {
 	// returns when both are durable. Nil: the Store is read-only.
 	Change func(ctx context.Context, now time.Time, fn func(*store.Tx) (*Event, error)) error
 
-	// Log gets what replies leave out. Nil: nowhere.
-	Log *slog.Logger
+	// Keys returns the key set at a URL, usually a [jwks.Remote]; issuer is for logs. It fetches nothing yet. Nil: no JWT can be exchanged.
+	Keys func(jwksURI, issuer string) (KeySet, error)
+
+	// KeySets bounds how many key sets are held at once. Zero: 1,024.
+	KeySets int
+}
+
+func (o *Options) keySets() int {
+	if o.KeySets <= 0 {
+		return defaultKeySets
+	}
+	return o.KeySets
 }
 
 // Event is what a change did, for the audit log.
@@ -47,10 +56,10 @@ type Store struct {
 	tables
 	db   *store.DB
 	gate func(ctx context.Context, now time.Time, fn func(*store.Tx) (*Event, error)) error
-	log  *slog.Logger
 
 	readOnly bool
 	memory   memory
+	sources  sources
 }
 
 // The names of indexes.
@@ -151,10 +160,7 @@ func decodeRequest(version uint8, b []byte) (requestRecord, error) {
 //
 // Errors are those of package internal/store.
 func Open(o Options) (*Store, error) {
-	s := &Store{tables: newTables(), db: o.DB, gate: o.Change, log: o.Log}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
+	s := &Store{tables: newTables(), db: o.DB, gate: o.Change, sources: sources{open: o.Keys, max: o.keySets()}}
 	if s.gate == nil {
 		s.readOnly = true
 		s.gate = func(context.Context, time.Time, func(*store.Tx) (*Event, error)) error { return store.ErrReadOnly }
@@ -164,6 +170,12 @@ func Open(o Options) (*Store, error) {
 		return nil, fmt.Errorf("reading users: %w", err)
 	}
 	return s, nil
+}
+
+// Close gives up all key sets. It does not close the database. No call may be under way.
+func (s *Store) Close() error {
+	s.sources.close()
+	return nil
 }
 
 // load reads into memory what is answered from there.
