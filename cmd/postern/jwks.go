@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/postern-auth/postern/jwks"
 )
 
 type jwksCmd struct {
@@ -61,7 +63,7 @@ func (g *jwksGenerateCmd) Run(out *output) error {
 			return hint(fmt.Errorf("making a key: there is already %q", path), "name another folder with --out; a key that is in use must not be lost")
 		}
 	}
-	key, err := newSigner(g.Alg)
+	key, err := newSigner(jwks.Algorithm(g.Alg))
 	if err != nil {
 		return err
 	}

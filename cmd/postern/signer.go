@@ -18,13 +18,8 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-)
 
-// The algorithms (RFC 7518, section 3.1; RFC 8037).
-const (
-	algRS256 = "RS256"
-	algES256 = "ES256"
-	algEdDSA = "EdDSA"
+	"github.com/postern-auth/postern/jwks"
 )
 
 const (
@@ -35,7 +30,8 @@ const (
 
 // signer is a private key with what its key set says of it.
 type signer struct {
-	alg, id string // id is the kid: the thumbprint of the key
+	alg     jwks.Algorithm
+	id      string // the kid: the thumbprint of the key
 	private crypto.Signer
 	public  publicJWK
 }
@@ -53,21 +49,21 @@ type publicJWK struct {
 // publishedJWK is a key as its key set shows it: only what is public (RFC 7517).
 type publishedJWK struct {
 	publicJWK
-	KeyID     string `json:"kid"`
-	Algorithm string `json:"alg"`
-	Use       string `json:"use"`
+	KeyID     string         `json:"kid"`
+	Algorithm jwks.Algorithm `json:"alg"`
+	Use       string         `json:"use"`
 }
 
 // newSigner makes a key for one of the three algorithms.
-func newSigner(alg string) (*signer, error) {
+func newSigner(alg jwks.Algorithm) (*signer, error) {
 	var private crypto.Signer
 	var err error
 	switch alg {
-	case algRS256:
+	case jwks.RS256:
 		private, err = rsa.GenerateKey(rand.Reader, rsaBits)
-	case algES256:
+	case jwks.ES256:
 		private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case algEdDSA:
+	case jwks.EdDSA:
 		_, private, err = ed25519.GenerateKey(rand.Reader)
 	}
 	if err != nil {
@@ -114,7 +110,7 @@ func signerOf(private crypto.Signer) (*signer, error) {
 		if public.N.BitLen() < rsaBits {
 			return nil, fmt.Errorf("an RSA key of %d bits is too short", public.N.BitLen())
 		}
-		s.alg = algRS256
+		s.alg = jwks.RS256
 		s.public = publicJWK{KeyType: "RSA", Modulus: encode(public.N.Bytes()), Exponent: encode(big.NewInt(int64(public.E)).Bytes())}
 	case *ecdsa.PublicKey:
 		if public.Curve != elliptic.P256() {
@@ -124,10 +120,10 @@ func signerOf(private crypto.Signer) (*signer, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.alg = algES256
+		s.alg = jwks.ES256
 		s.public = publicJWK{KeyType: "EC", Curve: "P-256", X: encode(point[1 : 1+ecBytes]), Y: encode(point[1+ecBytes:])}
 	case ed25519.PublicKey:
-		s.alg = algEdDSA
+		s.alg = jwks.EdDSA
 		s.public = publicJWK{KeyType: "OKP", Curve: "Ed25519", X: encode(public)}
 	default:
 		return nil, errors.New("the key is neither RSA, P-256 nor Ed25519")
@@ -154,7 +150,7 @@ func (s *signer) files() (private, keySet []byte, err error) {
 
 // sign makes a compact JWS (RFC 7515, section 7.1) of a payload.
 func (s *signer) sign(typ string, payload []byte) (string, error) {
-	header, err := json.Marshal(map[string]string{"alg": s.alg, "kid": s.id, "typ": typ})
+	header, err := json.Marshal(map[string]string{"alg": string(s.alg), "kid": s.id, "typ": typ})
 	if err != nil {
 		return "", err
 	}
@@ -169,7 +165,7 @@ func (s *signer) sign(typ string, payload []byte) (string, error) {
 
 // signature signs as RFC 7518 and RFC 8037 say.
 func (s *signer) signature(input []byte) ([]byte, error) {
-	if s.alg == algEdDSA {
+	if s.alg == jwks.EdDSA {
 		return s.private.Sign(rand.Reader, input, crypto.Hash(0))
 	}
 	sum := sha256.Sum256(input)
