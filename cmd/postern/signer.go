@@ -65,6 +65,8 @@ func newSigner(alg jwks.Algorithm) (*signer, error) {
 		private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	case jwks.EdDSA:
 		_, private, err = ed25519.GenerateKey(rand.Reader)
+	case jwks.RS384, jwks.RS512, jwks.PS256, jwks.PS384, jwks.PS512, jwks.ES384, jwks.ES512:
+		err = fmt.Errorf("none is made for %s", alg)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("making a key: %w", err)
