@@ -241,6 +241,7 @@ func (r *Resolver) Resolve(_ context.Context, host string) ([]netip.Addr, error)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asked = append(r.asked, host)
+	host = strings.ToLower(host)
 	answers := r.answers[host]
 	if len(answers) == 0 {
 		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
