@@ -34,6 +34,15 @@
 // ([ErrIssuer]) → aud ([ErrAudience]) → exp ([ErrExpired]) → nbf, iat ([ErrNotYet]) → lifetime ([ErrLifetime]) → typ, subject
 // ([ErrClaims]). A claim of the wrong JSON type fails the step that it belongs to.
 //
+// # Key sets of providers
+//
+// A [Fetcher] reads the key sets of any number of [Remote] sources, whoever names their URLs: tenants do. So a fetch goes only
+// to public addresses and to hosts that the operator allowed, over https, without credentials, to no other place that the
+// answer names, and takes what it needs of time and memory within fixed bounds. Requests wait for it only where there is no
+// set, or where a token names a key that is not in it, and then briefly. One loop refreshes all sources; a source that hangs
+// delays those that hang too. What cannot be fetched leaves the last good set in force until it is a day old. A [File] is a
+// key set of the operator, and stays in force until another one was read.
+//
 // # Not here
 //
 // Our own signing keys and tokens are made by internal/token; they are verified here like everybody else's. Revocation, users
