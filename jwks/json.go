@@ -2,7 +2,6 @@ package jwks
 
 import (
 	"errors"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -78,11 +77,10 @@ func (m member) number() (float64, bool) {
 	return f, err == nil
 }
 
-// readObject appends the members of the one object that s holds, in their order. Every value is checked in all its depth;
-// an object or array may lie at most depth deep, the outermost being 1.
-func readObject(s string, depth int, members []member) ([]member, error) {
-	var stack [16]string
-	r := reader{s: s, room: depth, names: stack[:0]}
+// readObject returns the members of the one object that s holds, in their order. Every value is checked in all its depth; an
+// object or array may lie at most depth deep, the outermost being 1. room is used for the result where it suffices.
+func readObject(s string, depth int, room []member) ([]member, error) {
+	r := reader{s: s, room: depth, members: room[:0]}
 	r.space()
 	if r.peek() != '{' {
 		if _, err := r.value(); err != nil {
@@ -90,14 +88,13 @@ func readObject(s string, depth int, members []member) ([]member, error) {
 		}
 		return nil, errObject
 	}
-	err := r.object(func(m member) { members = append(members, m) })
-	if err != nil {
+	if err := r.readMembers(); err != nil {
 		return nil, err
 	}
 	if r.space(); r.at != len(s) {
 		return nil, errSyntax
 	}
-	return members, nil
+	return r.members, nil
 }
 
 // elements walks over an array that was checked before.
@@ -124,10 +121,10 @@ func elements(array string) func(yield func(raw string, k kind) bool) {
 
 // reader is a place in a JSON text.
 type reader struct {
-	s     string
-	at    int
-	room  int      // how much deeper objects and arrays may nest
-	names []string // of the objects that are open, for finding repeated ones
+	s       string
+	at      int
+	room    int      // how much deeper objects and arrays may nest
+	members []member // of the objects that are open, the outermost first
 }
 
 func (r *reader) peek() byte {
@@ -155,7 +152,7 @@ func (r *reader) value() (kind, error) {
 		_, err := r.text()
 		return kindText, err
 	case c == '{':
-		return kindObject, r.object(nil)
+		return kindObject, r.object()
 	case c == '[':
 		return kindArray, r.array()
 	case c == '-' || '0' <= c && c <= '9':
@@ -177,19 +174,26 @@ func (r *reader) word(w string) error {
 	return nil
 }
 
-// object reads over an object and gives each member to visit, if there is one.
-func (r *reader) object(visit func(member)) error {
+// object reads over an object, and forgets its members.
+func (r *reader) object() error {
+	first := len(r.members)
+	err := r.readMembers()
+	r.members = r.members[:first]
+	return err
+}
+
+// readMembers reads over an object and adds its members to those of the reader.
+func (r *reader) readMembers() error {
 	if err := r.open(); err != nil {
 		return err
 	}
-	seen := names{first: len(r.names)}
+	seen := names{first: len(r.members)}
 	for first := true; ; first = false {
 		end, err := r.next('}', first)
 		if err != nil {
 			return err
 		}
 		if end {
-			r.names = r.names[:seen.first]
 			r.room++
 			return nil
 		}
@@ -197,12 +201,10 @@ func (r *reader) object(visit func(member)) error {
 		if err != nil {
 			return err
 		}
-		if !seen.add(r, m.name) {
+		if !seen.add(m.name, r.members) {
 			return errRepeated
 		}
-		if visit != nil {
-			visit(m)
-		}
+		r.members = append(r.members, m)
 	}
 }
 
@@ -330,31 +332,26 @@ func (r *reader) digits() int {
 
 // names finds repeated names within one object.
 type names struct {
-	first int // of reader.names
+	first int // of the object, among the reader's members
 	many  map[string]struct{}
 }
 
-// add notes a name of the object and says whether it is new. Few names are compared one by one; many by their hash, so that a
-// token of nothing but names costs no more than its length.
-func (n *names) add(r *reader, name string) bool {
+// add says whether a name is new beside the object's members so far. Few names are compared one by one; many by their hash, so
+// that a token of nothing but names costs no more than its length.
+func (n *names) add(name string, members []member) bool {
 	const few = 32
-	if n.many != nil {
-		if _, known := n.many[name]; known {
-			return false
-		}
-		n.many[name] = struct{}{}
-		return true
+	own := members[n.first:]
+	if len(own) < few {
+		_, known := find(own, name)
+		return !known
 	}
-	own := r.names[n.first:]
-	if slices.Contains(own, name) {
-		return false
-	}
-	r.names = append(r.names, name)
-	if len(own) == few {
+	if n.many == nil {
 		n.many = make(map[string]struct{}, 2*few)
-		for _, other := range r.names[n.first:] {
-			n.many[other] = struct{}{}
+		for _, m := range own {
+			n.many[m.name] = struct{}{}
 		}
 	}
-	return true
+	before := len(n.many)
+	n.many[name] = struct{}{}
+	return len(n.many) > before
 }

@@ -105,8 +105,7 @@ func decode(dst, src []byte) ([]byte, error) {
 
 // readHeader reads the header of t from its JSON.
 func (t *Token) readHeader(header string) error {
-	var room [8]member
-	members, err := readObject(header, maxHeaderDepth, room[:0])
+	members, err := readObject(header, maxHeaderDepth, make([]member, 0, 4))
 	if err != nil {
 		return fmt.Errorf("%w: header: %w", ErrMalformed, err)
 	}

@@ -1,13 +1,13 @@
 package jwks
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/sha512"
-	"math/big"
 )
 
 // verify checks the signature of t with the keys of s. The error is [ErrUnknownKey] or [ErrSignature].
@@ -57,15 +57,32 @@ func (k *key) verify(t *Token, digest []byte, hash crypto.Hash) bool {
 		}
 		return rsa.VerifyPKCS1v15(public, hash, digest, t.signature) == nil
 	case *ecdsa.PublicKey:
-		size := coordinateSize(public.Curve)
-		if len(t.signature) != 2*size {
-			return false
-		}
-		r, s := new(big.Int).SetBytes(t.signature[:size]), new(big.Int).SetBytes(t.signature[size:])
-		return ecdsa.Verify(public, digest, r, s)
+		return len(t.signature) == 2*coordinateSize(public.Curve) && ecdsa.VerifyASN1(public, digest, der(t.signature))
 	case ed25519.PublicKey:
 		return len(t.signature) == ed25519.SignatureSize && ed25519.Verify(public, t.signed, t.signature)
 	default:
 		return false
 	}
+}
+
+// der puts r‖s, two numbers of equal length, into the form that the standard library takes: SEQUENCE { INTEGER r, INTEGER s }.
+// A number has its fewest bytes there, and a zero before a first byte of 128 and more.
+func der(signature []byte) []byte {
+	const integer, sequence, longLength = 0x02, 0x30, 0x81
+	text := make([]byte, 3, 160) // two numbers of 66 bytes and all that stands around them
+	for _, number := range [][]byte{signature[:len(signature)/2], signature[len(signature)/2:]} {
+		number = bytes.TrimLeft(number, "\x00")
+		if len(number) == 0 || number[0] >= 0x80 {
+			text = append(text, integer, byte((len(number)+1)&0xff), 0)
+		} else {
+			text = append(text, integer, byte(len(number)&0xff))
+		}
+		text = append(text, number...)
+	}
+	text[0], text[1], text[2] = sequence, longLength, byte((len(text)-3)&0xff)
+	if text[2] < 0x80 {
+		text = text[1:]
+		text[0] = sequence
+	}
+	return text
 }

@@ -10,7 +10,13 @@ import (
 func (r *reader) text() (string, error) {
 	r.at++
 	start := r.at
-	for r.at < len(r.s) {
+	for {
+		for r.at < len(r.s) && plain(r.s[r.at]) {
+			r.at++
+		}
+		if r.at == len(r.s) {
+			return "", errSyntax
+		}
 		switch c := r.s[r.at]; {
 		case c == '"':
 			r.at++
@@ -23,8 +29,6 @@ func (r *reader) text() (string, error) {
 			r.at += n
 		case c < 0x20:
 			return "", errSyntax
-		case c < utf8.RuneSelf:
-			r.at++
 		default:
 			c, n := utf8.DecodeRuneInString(r.s[r.at:])
 			if c == utf8.RuneError && n == 1 {
@@ -33,8 +37,10 @@ func (r *reader) text() (string, error) {
 			r.at += n
 		}
 	}
-	return "", errSyntax
 }
+
+// plain says whether a byte of a string is ASCII and stands for itself.
+func plain(c byte) bool { return ' ' <= c && c < utf8.RuneSelf && c != '"' && c != '\\' }
 
 // escape returns the length of the escape sequence that s begins with. A surrogate without its half is no text.
 func escape(s string) (int, error) {
