@@ -28,9 +28,23 @@ func (o *output) watched(r io.Reader, doing string) (_ io.Reader, done func()) {
 	if err != nil || !info.Mode().IsRegular() || info.Size() < longFile {
 		return r, none
 	}
-	bar := progressbar.NewOptions64(info.Size(),
+	return barred(f, info.Size(), screen, doing)
+}
+
+// barred is r with a bar on screen that is full after size bytes.
+func barred(r io.Reader, size int64, screen io.Writer, doing string) (_ io.Reader, done func()) {
+	bar := progressbar.NewOptions64(size,
 		progressbar.OptionSetDescription(doing), progressbar.OptionSetWriter(screen), progressbar.OptionShowBytes(true),
 		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(),
 	)
-	return io.TeeReader(r, bar), func() { _ = bar.Clear() } // a bar that cannot be drawn is no reason to stop
+	return io.TeeReader(r, unfailing{bar}), func() { _ = bar.Clear() }
+}
+
+// unfailing is a writer whose errors are no reason to stop: of a bar that cannot be drawn, or of a file that has become longer than the bar.
+type unfailing struct{ io.Writer }
+
+// Write writes p.
+func (u unfailing) Write(p []byte) (int, error) {
+	_, _ = u.Writer.Write(p)
+	return len(p), nil
 }

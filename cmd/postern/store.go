@@ -212,7 +212,7 @@ func (c *storeBackupCmd) copy(ctx context.Context, client *admin.Client, setting
 		return made, explainedDraft(c.File, err)
 	}
 	defer func() { err = errors.Join(err, draft.Discard()) }()
-	made = copied{File: c.File, Time: time.Now().UTC()} // at the latest: what is newer is not in it
+	made = copied{File: c.File, Time: time.Now().UTC()} // at the earliest: what is older is in it
 	for left := copyAttempts; ; left-- {
 		err = client.Backup(ctx, draft)
 		if left == 0 || !errors.Is(err, io.ErrUnexpectedEOF) || ctx.Err() != nil {
