@@ -13,7 +13,8 @@
 // # Laws
 //
 //   - No secret is ever in the output: a shared secret is read by Envoy from its own environment.
-//   - Every route is asked about, the catch-all 404 included; none switches the filter off.
+//   - Every route is asked about, the catch-all 404 included; none switches the filter off but those to Postern's own listener,
+//     which makes the same decision itself.
 //   - The same options give the same bytes.
 //   - What is rendered is examined without a finding, and what cannot be examined is one.
 //

@@ -47,6 +47,29 @@ func TestPartsFitIntoAnotherBootstrap(t *testing.T) {
 	}
 }
 
+// The routes of Postern's own endpoints, and their cluster, are what the bootstrap has.
+func TestPartsOfOwnEndpoints(t *testing.T) {
+	o := with(func(o *envoy.Options) {
+		o.API = &envoy.API{Address: "unix:///run/postern/api.sock", Routes: []envoy.APIRoute{{Path: "/oauth/token"}, {Path: "/own", Below: true}}}
+	})
+	whole := parse(t, render(t, o))
+	virtual := whole.at(t, "static_resources", "listeners", 0, "filter_chains", 0, "filters", 0, "typed_config", "route_config", "virtual_hosts", 0)
+	o.Part = envoy.PartRoutes
+	text := render(t, o)
+	compare(t, "part-routes.yaml", text)
+	if diff := cmp.Diff(virtual.at(t, "routes").value.([]any)[:2], parse(t, text).at(t, "routes").value); diff != "" {
+		t.Errorf("routes (-bootstrap +part):\n%s", diff)
+	}
+	o.Part = envoy.PartCluster
+	if diff := cmp.Diff(whole.at(t, "static_resources", "clusters").value.([]any)[:2], parse(t, render(t, o)).value); diff != "" {
+		t.Errorf("clusters (-bootstrap +part):\n%s", diff)
+	}
+	o.Part, o.API = envoy.PartRoutes, nil
+	if _, err := envoy.Render(o); err == nil {
+		t.Error("routes of no endpoints are rendered")
+	}
+}
+
 // pasted is a bootstrap of somebody else's with the parts in it.
 func pasted(filter, cluster string) []byte {
 	right := func(columns int, text string) string {

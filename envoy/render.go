@@ -23,6 +23,8 @@ type Options struct {
 	// Routes are the prefixes of paths that go to the upstream, in whole segments: /v1 takes /v1/notes, not /v10. Without
 	// any, all paths do. Whatever is left is a 404.
 	Routes []string
+	// API is Postern's own listener for clients, likewise, and where Envoy shall route there. Nil: there is none.
+	API *API
 	// Upgrades are what may pass to the upstream beside WebSocket, in the words of a policy: tokens of the Upgrade header
 	// without case, and "connect" for CONNECT. Postern is asked about each. Without "connect", an allowed CONNECT is a 404.
 	Upgrades []string
@@ -40,6 +42,19 @@ type Options struct {
 	Part Part
 }
 
+// API is Postern's own listener for clients. Address and Routes are required.
+type API struct {
+	Address string // host:port or unix:///path
+	TLS     *TLS   // how Envoy speaks to it. Nil: in plain text
+	Routes  []APIRoute
+}
+
+// APIRoute is a path that belongs to Postern's own listener.
+type APIRoute struct {
+	Path  string
+	Below bool // all that is below it in whole segments, too
+}
+
 // Part is a piece of the configuration.
 type Part string
 
@@ -47,7 +62,8 @@ type Part string
 const (
 	PartBootstrap Part = "bootstrap" // all of it, complete
 	PartFilter    Part = "filter"    // of an HttpConnectionManager: what is removed early, and the filter
-	PartCluster   Part = "cluster"   // the cluster that the filter asks
+	PartCluster   Part = "cluster"   // the cluster that the filter asks, and that of Postern's own endpoints
+	PartRoutes    Part = "routes"    // those of Postern's own endpoints
 )
 
 // TLS names files on Envoy's machine, in PEM.
@@ -105,6 +121,7 @@ type view struct {
 	Upgrades        []string
 	Connect         bool // CONNECT may pass to the upstream
 	TLS             *TLS
+	API             *api
 	SharedSecret    bool
 	Inputs          string // the managed headers that are not removed early
 	Strip, Allow    string // expressions
@@ -134,9 +151,13 @@ func newView(o Options) (view, error) {
 		check("listen", err)
 		v.Upstream, err = parseEndpoint(o.Upstream)
 		check("upstream", err)
+	case PartRoutes:
+		if o.API == nil {
+			check("part", errors.New("routes are those of Postern's own endpoints, and it has none: set listen.api"))
+		}
 	case PartFilter, PartCluster:
 	default:
-		check("part", fmt.Errorf("%q is none of bootstrap, filter and cluster", o.Part))
+		check("part", fmt.Errorf("%q is none of bootstrap, filter, cluster and routes", o.Part))
 	}
 	if o.Admin != "" {
 		v.Admin, err = parseListen(o.Admin)
@@ -147,13 +168,21 @@ func newView(o Options) (view, error) {
 	check("authz", err)
 	v.Routes, err = parseRoutes(o.Routes)
 	check("route", err)
-	if t := o.TLS; t != nil && (t.CA == "" || (t.Cert == "") != (t.Key == "")) {
-		check("tls", errors.New("want a CA, and a certificate together with its key"))
-	}
+	check("tls", o.TLS.check())
+	v.API, err = parseAPI(o.API)
+	check("api", err)
 	if len(o.Names.Outputs) == 0 || len(o.Names.Credentials) == 0 {
 		check("names", errors.New("want the header names of a profile"))
 	}
 	return v, errors.Join(errs...)
+}
+
+// check says what is missing; nothing in no TLS.
+func (t *TLS) check() error {
+	if t != nil && (t.CA == "" || (t.Cert == "") != (t.Key == "")) {
+		return errors.New("want a CA, and a certificate together with its key")
+	}
+	return nil
 }
 
 // upgrades returns Envoy's upgrade types: WebSocket and CONNECT first, then the others in the order given.

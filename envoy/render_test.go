@@ -1,9 +1,11 @@
 package envoy_test
 
 import (
+	"bytes"
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,6 +43,12 @@ func TestBootstraps(t *testing.T) {
 			o.Upgrades = []string{"WebSocket", "connect", "h2c"}
 			o.SharedSecret = true
 		}),
+		"api": with(func(o *envoy.Options) {
+			o.Names = profile(t, "mka1")
+			o.API = &envoy.API{Address: "127.0.0.1:9192", Routes: []envoy.APIRoute{
+				{Path: "/api/v1/authentication", Below: true}, {Path: "/.well-known/jwks.json"},
+			}}
+		}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := render(t, o)
@@ -61,6 +69,12 @@ func TestBootstrapWithTLSTowardsPostern(t *testing.T) {
 		}))
 		compare(t, "tls.yaml", got)
 	})
+	t.Run("its own endpoints", func(t *testing.T) {
+		got := render(t, with(func(o *envoy.Options) {
+			o.API = &envoy.API{Address: "postern.internal:9192", TLS: &envoy.TLS{CA: "/etc/envoy/api.pem"}, Routes: []envoy.APIRoute{{Path: "/oauth/token"}}}
+		}))
+		compare(t, "api-tls.yaml", got)
+	})
 	t.Run("without one", func(t *testing.T) {
 		cluster := parse(t, render(t, with(func(o *envoy.Options) { o.TLS = &envoy.TLS{CA: "ca.pem"} }))).at(t, "static_resources", "clusters", 0)
 		context := cluster.at(t, "transport_socket", "typed_config", "common_tls_context")
@@ -79,6 +93,41 @@ func TestEveryRouteIsAskedAbout(t *testing.T) { // R-SPOOF-5
 		if strings.Contains(text, never) {
 			t.Errorf("the bootstrap holds %q", never)
 		}
+	}
+}
+
+// R-SPOOF-5: the filter is off on the routes to Postern's own listener, and on no other.
+func TestOwnEndpointsDecideForThemselves(t *testing.T) {
+	o := with(func(o *envoy.Options) {
+		o.Routes = []string{"/oauth"}
+		o.API = &envoy.API{Address: "127.0.0.1:9192", Routes: []envoy.APIRoute{{Path: "/oauth/token"}, {Path: "/own", Below: true}}}
+	})
+	text := render(t, o)
+	routes := parse(t, text).at(t, "static_resources", "listeners", 0, "filter_chains", 0, "filters", 0, "typed_config", "route_config", "virtual_hosts", 0, "routes")
+	var off []any
+	for i := range routes.value.([]any) {
+		one := routes.at(t, i)
+		if !one.has("typed_per_filter_config") {
+			continue
+		}
+		off = append(off, one.at(t, "match").value)
+		if to := one.at(t, "route", "cluster").value; to != "postern_api" || i != len(off)-1 {
+			t.Errorf("route %d leads to %v without a check", i, to)
+		}
+	}
+	want := []any{map[string]any{"path": "/oauth/token"}, map[string]any{"path_separated_prefix": "/own"}}
+	if diff := cmp.Diff(want, off); diff != "" {
+		t.Errorf("routes without a check (-want +got):\n%s", diff)
+	}
+	// The examiner knows where they lead, and that an upstream behind such a route is another matter.
+	known := envoy.ExamineOptions{Authz: o.Authz, API: o.API.Address, Names: o.Names}
+	if found, err := envoy.Examine(text, known); err != nil || len(found) > 0 {
+		t.Errorf("Examine = %v, %v", found, err)
+	}
+	elsewhere := bytes.ReplaceAll(text, []byte("cluster: postern_api, timeout"), []byte("cluster: upstream, timeout"))
+	found, err := envoy.Examine(elsewhere, known)
+	if err != nil || !slices.ContainsFunc(found, func(f envoy.Finding) bool { return f.Rule == "unchecked_route" }) {
+		t.Errorf("a route to the upstream without a check: Examine = %v, %v", found, err)
 	}
 }
 

@@ -12,6 +12,36 @@ type route struct {
 	Match string // the content of a RouteMatch
 }
 
+// api is Postern's own listener for clients.
+type api struct {
+	Endpoint endpoint
+	TLS      *TLS
+	Routes   []route
+}
+
+// parseAPI keeps the order of the routes: none of them is within another.
+func parseAPI(a *API) (*api, error) {
+	if a == nil {
+		return nil, nil
+	}
+	at, err := parseEndpoint(a.Address)
+	if err != nil {
+		return nil, err
+	}
+	listener := &api{Endpoint: at, TLS: a.TLS}
+	for _, r := range a.Routes {
+		if !strings.HasPrefix(r.Path, "/") || strings.ContainsAny(r.Path, "?#") {
+			return nil, fmt.Errorf("%q: want a path that begins with / and has neither query nor fragment", r.Path)
+		}
+		kind := "path"
+		if r.Below {
+			kind = "path_separated_prefix"
+		}
+		listener.Routes = append(listener.Routes, route{Match: kind + ": " + quote(r.Path)})
+	}
+	return listener, a.TLS.check()
+}
+
 // parseRoutes sorts the prefixes so that Envoy, which takes the first route that matches, finds the longest one. A prefix
 // ends where a segment ends: /v1 takes /v1 and /v1/notes, never /v10.
 func parseRoutes(prefixes []string) ([]route, error) {
