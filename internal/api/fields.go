@@ -1,0 +1,168 @@
+package api
+
+import (
+	"encoding/json"
+	"math"
+	"math/big"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// fields reads the members of a body, and collects what is wrong with them: one problem for each, in the order of reading.
+type fields struct {
+	object
+	problems []detail
+}
+
+// readFields begins to read a body.
+func readFields(data []byte) (*fields, error) {
+	o, err := parseObject(data)
+	return &fields{object: o}, err
+}
+
+// wrong notes what is wrong with a member.
+func (f *fields) wrong(name, problem string) {
+	if !slices.ContainsFunc(f.problems, func(d detail) bool { return d.field == name }) {
+		f.problems = append(f.problems, detail{name, problem})
+	}
+}
+
+// err is what is wrong with the body, or nil.
+func (f *fields) err() error {
+	if len(f.problems) == 0 {
+		return nil
+	}
+	return refuse(http.StatusBadRequest, codeValidation, f.problems...)
+}
+
+// rule is what a text has to be. says completes a sentence about it.
+type rule struct {
+	fits func(string) bool
+	says string
+}
+
+// text reads a text that must be there.
+func (f *fields) text(name string, r rule) string {
+	if f.get(name) == nil {
+		f.wrong(name, "is required")
+		return ""
+	}
+	text, _ := f.optional(name, r)
+	return text
+}
+
+// optional reads a text that may be left out.
+func (f *fields) optional(name string, r rule) (text string, given bool) {
+	value := f.get(name)
+	if value == nil {
+		return "", false
+	}
+	text, ok := textOf(value)
+	if !ok || !r.fits(text) {
+		f.wrong(name, r.says)
+		return "", true
+	}
+	return text, true
+}
+
+// whole reads a whole number between two bounds, which are within it.
+func (f *fields) whole(name string, least, most, otherwise int64) int64 {
+	value := f.get(name)
+	if value == nil {
+		return otherwise
+	}
+	n, ok := wholeOf(value)
+	if !ok || n < least || n > most {
+		f.wrong(name, "must be a whole number from "+strconv.FormatInt(least, 10)+" to "+strconv.FormatInt(most, 10))
+	}
+	return n
+}
+
+// texts reads a list of texts that may be left out: then it is nil.
+func (f *fields) texts(name, says string) []string {
+	value := f.get(name)
+	if value == nil {
+		return nil
+	}
+	var items []json.RawMessage
+	if err := json.Unmarshal(value, &items); err != nil {
+		f.wrong(name, says)
+		return nil
+	}
+	list := make([]string, 0, len(items))
+	for _, item := range items {
+		text, ok := textOf(item)
+		if !ok {
+			f.wrong(name, says)
+			return nil
+		}
+		list = append(list, text)
+	}
+	return list
+}
+
+// textOf reads a JSON text, which the scanner has seen.
+func textOf(value []byte) (string, bool) {
+	if len(value) < 2 || value[0] != '"' {
+		return "", false
+	}
+	inner := value[1 : len(value)-1]
+	if !slices.Contains(inner, '\\') {
+		return string(inner), true
+	}
+	text, err := unescape(value)
+	return text, err == nil
+}
+
+// wholeOf reads a JSON number that is whole, however it is written: 3600, 3600.0, 3.6e3.
+func wholeOf(value []byte) (int64, bool) {
+	text := string(value)
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n, true
+	}
+	const longest = 32 // so that the exact value stays small
+	near, err := strconv.ParseFloat(text, 64)
+	if err != nil || len(text) > longest || value[0] == '"' || math.Abs(near) > 1<<53 || math.Abs(near) < 1 && near != 0 {
+		return 0, false
+	}
+	if near == 0 {
+		return 0, strings.Trim(strings.TrimLeft(text, "-"), "0.eE+-") == ""
+	}
+	exact, ok := new(big.Rat).SetString(text)
+	if !ok || !exact.IsInt() {
+		return 0, false
+	}
+	return exact.Num().Int64(), true
+}
+
+// printable reports whether s has least to most characters of printable ASCII.
+func printable(s string, least, most int) bool {
+	if len(s) < least || len(s) > most {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// isAbsoluteURI reports whether s is an absolute URI (RFC 3986 section 4.3) of at most most characters: a scheme, something
+// after it, no fragment, ASCII that needs no escaping.
+func isAbsoluteURI(s string, most int) bool {
+	if len(s) > most || strings.ContainsAny(s, "#\"<>\\^`{|} ") || !printable(s, 1, most) {
+		return false
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme == "" || u.User != nil {
+		return false
+	}
+	if u.Opaque != "" { // urn:example:thing
+		return true
+	}
+	return u.Host != ""
+}

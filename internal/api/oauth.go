@@ -1,0 +1,172 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/postern-auth/postern/internal/token"
+)
+
+// The codes of OAuth's errors (RFC 6749 section 5.2, RFC 8693 section 2.2.2).
+const (
+	oauthInvalidRequest = "invalid_request"
+	oauthInvalidClient  = "invalid_client"
+	oauthInvalidTarget  = "invalid_target"
+	oauthInvalidScope   = "invalid_scope"
+	oauthOtherGrant     = "unsupported_grant_type"
+)
+
+// The types of tokens in an exchange.
+const (
+	typeKey    = "urn:postern:params:oauth:token-type:api-key"
+	typeJWT    = "urn:ietf:params:oauth:token-type:jwt"
+	typeAccess = "urn:ietf:params:oauth:token-type:access_token"
+)
+
+// The lives of tokens that the default profile makes, in seconds.
+const (
+	oauthLeast   = 300
+	oauthMost    = 24 * 3600
+	oauthDefault = 3600
+)
+
+// oauthRefusal is an error of OAuth's.
+func oauthRefusal(code, description string) *refusal {
+	return &refusal{status: http.StatusBadRequest, code: code, details: []detail{{problem: description}}}
+}
+
+// subjectRefused is what is said of a subject token that is not accepted, whatever the reason (RFC 8693 section 2.2.2).
+func subjectRefused() *refusal {
+	return oauthRefusal(oauthInvalidRequest, "The subject token was not accepted.")
+}
+
+// tokenExchange gives a key, or a token of another issuer, a token of ours (RFC 8693). What it takes from the form before the
+// decision is what the decision is about.
+func (c *call) tokenExchange() (Reply, error) {
+	form, err := parseForm(c.body)
+	if err != nil {
+		return Reply{}, err
+	}
+	subject, err := subjectOf(form)
+	if err != nil {
+		return Reply{}, err
+	}
+	guard := c.subjectKey
+	if subject.Token {
+		guard = c.subjectToken
+	}
+	if err := c.decide(guard, &subject); err != nil {
+		return Reply{}, c.subjectError(err)
+	}
+	g, life, err := c.askedOf(form)
+	if err != nil {
+		return Reply{}, err
+	}
+	text, made, err := c.mint(g, life)
+	if err != nil {
+		return Reply{}, c.subjectError(err)
+	}
+	return asJSON(http.StatusOK, struct {
+		AccessToken string `json:"access_token"`
+		IssuedType  string `json:"issued_token_type"`
+		Type        string `json:"token_type"`
+		ExpiresIn   int64  `json:"expires_in"`
+		Scope       string `json:"scope"`
+	}{text, typeAccess, "Bearer", int64(made.ExpiresAt.Sub(made.IssuedAt) / time.Second), strings.Join(made.Permissions, " ")}), nil
+}
+
+// subjectOf finds the credential in the form of an exchange.
+func subjectOf(form map[string]string) (Subject, error) {
+	switch grant := form["grant_type"]; {
+	case grant == "":
+		return Subject{}, oauthRefusal(oauthInvalidRequest, "grant_type is required.")
+	case grant != grantExchange:
+		return Subject{}, oauthRefusal(oauthOtherGrant, "grant_type must be "+grantExchange+".")
+	case form["subject_token"] == "":
+		return Subject{}, oauthRefusal(oauthInvalidRequest, "subject_token is required.")
+	case form["actor_token"] != "" || form["actor_token_type"] != "":
+		return Subject{}, oauthRefusal(oauthInvalidRequest, "actor_token is not supported: the caller is the actor.")
+	}
+	switch form["subject_token_type"] {
+	case typeKey:
+		return Subject{Text: form["subject_token"]}, nil
+	case typeJWT:
+		return Subject{Text: form["subject_token"], Token: true}, nil
+	case "":
+		return Subject{}, oauthRefusal(oauthInvalidRequest, "subject_token_type is required.")
+	}
+	return Subject{}, oauthRefusal(oauthInvalidRequest, "subject_token_type must be "+typeKey+" or "+typeJWT+".")
+}
+
+// subjectError is what a caller of an exchange gets of a refusal: of the gate's only that it was one.
+func (c *call) subjectError(err error) error {
+	r, ok := err.(*refusal) //nolint:errorlint // decide and mint return it as it is
+	switch {
+	case !ok || r.own == nil || r.own.Status >= http.StatusInternalServerError || r.own.Status == http.StatusTooManyRequests:
+		return err
+	case r.own.Status == http.StatusBadRequest:
+		return oauthRefusal(oauthInvalidRequest, "The request cannot be read unambiguously: the subject token is its only credential.")
+	}
+	return subjectRefused()
+}
+
+// askedOf is what the form of an exchange asks for, within what the caller holds.
+func (c *call) askedOf(form map[string]string) (g token.Grant, life time.Duration, err error) {
+	if t := form["requested_token_type"]; t != "" && t != typeAccess {
+		return g, 0, oauthRefusal(oauthInvalidRequest, "requested_token_type must be "+typeAccess+".")
+	}
+	seconds := int64(oauthDefault)
+	if text := form["expires_in"]; text != "" {
+		n, err := strconv.ParseUint(text, 10, 31)
+		if err != nil || n < oauthLeast || n > oauthMost {
+			return g, 0, oauthRefusal(oauthInvalidRequest, "expires_in must be a whole number from 300 to 86400.")
+		}
+		seconds = int64(n)
+	}
+	if g.Audience = form["audience"]; g.Audience == "" {
+		g.Audience = c.site.PublicURL
+	} else if !isAbsoluteURI(g.Audience, maxURI) {
+		return g, 0, oauthRefusal(oauthInvalidTarget, "audience must be an absolute URI of at most 2048 characters.")
+	}
+	g.Permissions = c.caller.Permissions
+	if scope := form["scope"]; scope != "" {
+		g.Permissions = strings.Split(scope, " ")
+		if slices.Contains(g.Permissions, "") || !within(g.Permissions, c.caller.Permissions) {
+			return g, 0, oauthRefusal(oauthInvalidScope, "scope must be some of the permissions that the subject holds.")
+		}
+	}
+	if g.Subject = c.caller.EndUser; g.Subject == c.caller.Tenant && g.Subject != "" {
+		return g, 0, oauthRefusal(oauthInvalidRequest, "The end user must not have the id of the tenant.")
+	}
+	return g, time.Duration(seconds) * time.Second, nil
+}
+
+// oauthError is a refusal as OAuth has it. Of what OAuth has no word for the profile's error stays.
+func oauthError(r *refusal, w *words) Reply {
+	said := struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+	}{Error: oauthInvalidRequest, Description: "The request cannot be read unambiguously."}
+	reply := Reply{Status: r.status, Header: []Field{{"Content-Type", typeJSON}}}
+	switch {
+	case r.own != nil && r.own.Status == http.StatusUnauthorized:
+		said.Error, said.Description = oauthInvalidClient, "The client could not be authenticated."
+	case r.own != nil && r.own.Status != http.StatusBadRequest:
+		return *r.own
+	case r.own == nil && len(r.details) > 0:
+		said.Description = strings.TrimSpace(r.details[0].field + " " + r.details[0].problem)
+	case r.own == nil:
+		said.Description = w.message(r)
+	}
+	if r.own != nil {
+		reply.Status = r.own.Status
+		reply.Header = append(reply.Header, slices.DeleteFunc(slices.Clone(r.own.Header), func(f Field) bool { return strings.EqualFold(f.Name, "Content-Type") })...)
+	} else if strings.HasPrefix(r.code, "invalid_") || r.code == oauthOtherGrant {
+		said.Error = r.code
+	}
+	reply.Body = marshal(said)
+	return reply
+}
