@@ -12,7 +12,7 @@ type Config struct {
 	// path counts from the folder of this file. Default: ./data.
 	DataDir string `yaml:"data_dir"`
 	// PublicURL is the address that clients use; issuer and audience of tokens default to it. Used without a trailing
-	// slash.
+	// slash. Default, where listen.api is set: http:// and its address, which only a trial can do with.
 	PublicURL string `yaml:"public_url"`
 	// Pepper is mixed into every stored hash: at least 32 bytes. Left out, it is made at the first start in data_dir.
 	// Whoever loses it loses every key.
@@ -43,11 +43,13 @@ type Config struct {
 	PathCheck PathCheck `yaml:"path_check"`
 	// RejectSpoofed answers a client's copy of a managed header with 400 instead of removing it. Default: false.
 	RejectSpoofed bool `yaml:"reject_spoofed"`
-	// ResourceMetadata serves the RFC 9728 document and names it in the Bearer challenge. Default: false. Not built yet.
+	// ResourceMetadata serves the RFC 9728 document on listen.api and names it in the Bearer challenge, where clients of MCP
+	// look for it. Default: false.
 	ResourceMetadata bool `yaml:"resource_metadata"`
 	// Headers renames headers: symbolic name (tenant_id, on_behalf_of, …) to header name.
 	Headers map[string]string `yaml:"headers"`
-	// Errors changes what a client reads, by class (credential_refused, rate_limited, …).
+	// Errors changes what a client reads, by class (credential_refused, rate_limited, …); in mka1 and mlm also by the codes of
+	// listen.api, in lower case (not_found, provider_inactive, …).
 	Errors map[string]ErrorText `yaml:"errors"`
 
 	// Policies say what routes demand. What none of them matches falls to default_policy.

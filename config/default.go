@@ -54,6 +54,9 @@ func (c *Config) complete() {
 		c.Environments = c.Profile.environments()
 	}
 	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
+	if c.PublicURL == "" && !c.Listen.API.IsZero() {
+		c.PublicURL = c.Listen.API.url()
+	}
 	if c.PublicURL != "" {
 		c.ProfileSettings.complete(c.PublicURL)
 	}
@@ -98,6 +101,14 @@ func (d *Demands) complete(credentials Credentials) {
 // socket is the address of a socket in the data folder.
 func (c *Config) socket(name string) Address {
 	return Address{Network: "unix", Text: filepath.Join(c.DataDir, name)}
+}
+
+// url is how the listener at a is called where nothing else is known.
+func (a Address) url() string {
+	if a.Network != "tcp" || strings.HasSuffix(a.Text, ":0") {
+		return "http://localhost"
+	}
+	return "http://" + a.Text
 }
 
 // credentials is what becomes of credentials where a policy does not say it. A setting that is refused is not handed on:

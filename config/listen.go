@@ -6,7 +6,9 @@ import "io/fs"
 type Listen struct {
 	// Authz is where Envoy asks. Default: the socket authz.sock in data_dir, to which only the same user can connect.
 	Authz Address `yaml:"authz"`
-	// API is the public HTTP listener. Left out: not served. Not built yet.
+	// API is the public HTTP listener, behind Envoy: exchange of keys for tokens, their key sets, whoami. `postern render
+	// envoy` routes there what belongs to it. It believes x-forwarded-for from loopback and Unix sockets only; a socket has
+	// authz.socket_mode, without the rights of others. Left out: not served.
 	API Address `yaml:"api"`
 	// Admin is the HTTP listener of operators: what health serves and, with admin.token, management. Beyond loopback it
 	// needs admin.tls, admin.token and admin.hosts. Left out: only the socket admin.sock in data_dir.
@@ -38,7 +40,7 @@ type Authz struct {
 
 // API is about the public HTTP listener.
 type API struct {
-	// TLS of the listener.
+	// TLS of the listener, version 1.3 only; with client_ca only callers with a certificate of that authority may connect.
 	TLS *TLS `yaml:"tls"`
 }
 

@@ -319,7 +319,7 @@ listen:
   api:   127.0.0.1:9192
   admin: 127.0.0.1:9193
 `)
-	want := []string{"postern.yaml:9: listen.api: has no effect yet: this version has no endpoints of its own; leave it for a later version, or remove it"}
+	want := []string{"postern.yaml:9: listen.api: clients and tokens name this Postern \"http://127.0.0.1:9192\", as public_url is not set; set public_url to the address that clients use"}
 	if diff := cmp.Diff(want, texts(c.Warnings)); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}

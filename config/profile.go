@@ -56,9 +56,10 @@ type ProfileSettings struct {
 	// RefreshTTL (mlm) is the life of a refresh token, from 1m to 2160h, which is how long a session lives at most. Default: 720h, 30 days.
 	RefreshTTL time.Duration `yaml:"refresh_ttl" profiles:"mlm"`
 
-	// BasePath (mlm) is where the profile's own endpoints begin. Default: /api/v1. Not built yet.
+	// BasePath (mlm) is where the profile's own endpoints begin. Default: /api/v1.
 	BasePath string `yaml:"base_path" profiles:"mlm"`
-	// Paths (mka1, mlm) renames the profile's own endpoints: symbolic name to path. Not built yet.
+	// Paths (mka1, mlm) moves the profile's own endpoints: symbolic name to whole path. The names are exchange_token, jwks,
+	// whoami (mka1), and exchange, refresh, link, jwks, whoami, providers, users (mlm).
 	Paths map[string]string `yaml:"paths" profiles:"mka1 mlm"`
 	// RequireName (mka1) demands a name for every key that a session makes. Default: false. Not built yet.
 	RequireName bool `yaml:"require_name" profiles:"mka1"`

@@ -39,17 +39,12 @@ func (r *rules) refused() []unbuilt {
 // ineffective are the keys that would only add.
 func (r *rules) ineffective() []unbuilt {
 	const (
-		tokens    = "this version makes and accepts no tokens"
-		endpoints = "this version has no endpoints of its own"
-		hint      = "leave it for a later version, or remove it"
+		tokens   = "this version makes and accepts no tokens"
+		sessions = "this version has no sessions, which alone make keys here"
+		hint     = "leave it for a later version, or remove it"
 	)
 	return []unbuilt{
-		{"listen.api", true, endpoints, hint},
-		{"api.tls", true, endpoints, hint},
-		{"resource_metadata", r.ResourceMetadata, endpoints, hint},
-		{"base_path", true, endpoints, hint},
-		{"paths", len(r.Paths) > 0, endpoints, hint},
-		{"require_name", r.RequireName, endpoints, hint},
+		{"require_name", r.RequireName, sessions, hint},
 		{"rate_limit_headers", r.RateLimitHeaders != RateLimitHeadersNever, "this version enforces no limits", hint},
 		{"gateway_audiences", true, tokens, hint},
 		{"accept_any_audience", r.AcceptAnyAudience, tokens, hint},

@@ -13,6 +13,7 @@ func (r *rules) listeners() {
 	r.addresses()
 	r.admission()
 	r.management()
+	r.endpoints()
 	r.certificates("authz.tls", r.Authz.TLS)
 	r.certificates("api.tls", r.API.TLS)
 	r.certificates("admin.tls", r.Admin.TLS)
@@ -64,6 +65,25 @@ func (r *rules) admission() {
 	if a.SharedSecret != nil && !printable(a.SharedSecret.Bytes()) {
 		r.problem("authz.shared_secret", "the "+a.SharedSecret.Source()+" holds what metadata cannot carry",
 			"use printable ASCII without spaces, like the output of: openssl rand -hex 32")
+	}
+}
+
+// endpoints are our own, on listen.api: what is said about them without it says nothing.
+func (r *rules) endpoints() {
+	if r.Listen.API.IsZero() {
+		for _, path := range []string{"api.tls", "resource_metadata", "base_path", "paths"} {
+			if r.fine(path) && !r.broken["listen.api"] && (path != "resource_metadata" || r.ResourceMetadata) {
+				r.warn(path, "has no effect: listen.api is not set", "set listen.api, or remove it")
+			}
+		}
+		return
+	}
+	if !r.Listed("public_url") && r.fine("listen.api") {
+		r.warn("listen.api", "clients and tokens name this Postern "+quote(r.PublicURL)+", as public_url is not set", "set public_url to the address that clients use")
+	}
+	if r.fine("listen.api") && !r.Listen.API.Local() && r.API.TLS == nil {
+		r.warn("listen.api", quote(r.Listen.API.String())+" can be reached from other machines, and credentials come there in plain text",
+			"set api.tls, or listen on loopback or a Unix socket beside Envoy")
 	}
 }
 

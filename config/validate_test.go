@@ -294,11 +294,45 @@ telemetry: { traces: { enabled: false } }
 	want := []string{
 		"postern.yaml:2: path_check: paths that two readers understand differently reach the upstream; write strict, unless the upstream reads no paths",
 		`postern.yaml:3: authz.insecure_plaintext: whoever reaches "0.0.0.0:9191" may ask for decisions; prefer a Unix socket, authz.tls.client_ca or authz.shared_secret`,
-		"postern.yaml:4: listen.api: has no effect yet: this version has no endpoints of its own; leave it for a later version, or remove it",
+		"postern.yaml:4: listen.api: clients and tokens name this Postern \"http://127.0.0.1:9192\", as public_url is not set; set public_url to the address that clients use",
 		`postern.yaml:5: policies[0].methods[0]: "get" matches only in this case; did you mean GET?`,
 		"postern.yaml:5: policies[1].auth: this version accepts no tokens, so all requests are refused; write key or key_or_token",
 	}
 	if diff := cmp.Diff(want, texts(c.Warnings)); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
+// What is said about endpoints that are not served has no effect, and credentials should not cross a network in plain text.
+func TestWarningsOfTheAPIListener(t *testing.T) {
+	for text, want := range map[string][]string{
+		"version: 1\npublic_url: https://a.example\nlisten: { api: 0.0.0.0:9192 }\n": {
+			`postern.yaml:3: listen.api: "0.0.0.0:9192" can be reached from other machines, and credentials come there in plain text; set api.tls, or listen on loopback or a Unix socket beside Envoy`,
+		},
+		"version: 1\nprofile: mka1\nresource_metadata: true\npaths: { whoami: /me }\n": {
+			"postern.yaml:3: resource_metadata: has no effect: listen.api is not set; set listen.api, or remove it",
+			"postern.yaml:4: paths: has no effect: listen.api is not set; set listen.api, or remove it",
+		},
+		"version: 1\nresource_metadata: false\n":                                               nil,
+		"version: 1\npublic_url: https://a.example\nlisten: { api: \"unix:///run/a.sock\" }\n": nil,
+	} {
+		if diff := cmp.Diff(want, texts(valid(t, text).Warnings)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", text, diff)
+		}
+	}
+}
+
+// Where clients call is known from the listener, if from nothing else.
+func TestPublicURLOfATrial(t *testing.T) {
+	for text, want := range map[string]string{
+		"version: 1\n": "",
+		"version: 1\nlisten: { api: \"127.0.0.1:9192\" }\n":                                 "http://127.0.0.1:9192",
+		"version: 1\nlisten: { api: \"127.0.0.1:0\" }\n":                                    "http://localhost",
+		"version: 1\nlisten: { api: \"unix:///run/a.sock\" }\n":                             "http://localhost",
+		"version: 1\npublic_url: https://a.example/\nlisten: { api: \"127.0.0.1:9192\" }\n": "https://a.example",
+	} {
+		if c := valid(t, text); c.PublicURL != want || c.Issuer != want {
+			t.Errorf("%s: public_url %q, issuer %q, want %q", text, c.PublicURL, c.Issuer, want)
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/postern-auth/postern/config"
 	"github.com/postern-auth/postern/extauthz"
+	"github.com/postern-auth/postern/internal/api"
 )
 
 // located is embedded by every command that needs the configuration.
@@ -21,6 +22,7 @@ type located struct {
 type settings struct {
 	*config.Config
 	gate     extauthz.Options // only by loadGate
+	site     *api.Site        // likewise; nil: listen.api is not set
 	warnings []config.Problem // likewise
 	exposed  error            // what could not be done to keep its secrets in this process
 }

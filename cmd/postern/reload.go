@@ -162,6 +162,9 @@ func (p *postern) replace(s settings, found error) error {
 	p.data.tokens.Configure(tokenSettings(s.Config))
 	p.data.keys.SetCacheSize(int64(s.CacheSize))
 	p.service.Swap(n.checks)
+	if p.api != nil {
+		p.api.Swap(n.site)
+	}
 	p.now.Store(n)
 	setStyle(p.style, s.Config)
 	return nil

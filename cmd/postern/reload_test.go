@@ -177,7 +177,7 @@ func TestEveryKeyIsReloadedOrRefused(t *testing.T) {
 	}
 	refused = append(refused, "authz.tls.client_ca", "api.tls.client_ca", "admin.tls.client_ca", "version")
 	swapped := []string{ // with what tests it
-		"public_url",                                    // nothing uses it yet
+		"public_url", "issuer", "base_path", "paths", "resource_metadata", "api.tls", // TestTheAPIListenerIsReloaded
 		"environments", "headers", "errors", "policies", // script reload
 		"default_policy", "path_check", "reject_spoofed", // parts of the same Authorizer
 		"identity_mode", "authz.trusted_hops", "authz.on_failure", //
@@ -187,9 +187,9 @@ func TestEveryKeyIsReloadedOrRefused(t *testing.T) {
 		"admin.token", "admin.hosts", "admin.tls", // read from what is in force at each request
 	}
 	unbuilt := []string{
-		"api", "resource_metadata", "issuers", "jwks", "default_limits", "upstream_authorization", "upstream_audience", "upstream_credentials",
-		"rate_limit_headers", "tiers", "issuer", "token_algorithm", "rotate_every", "gateway_audiences", "accept_any_audience", "token_audience",
-		"token_scope", "access_ttl", "refresh_ttl", "base_path", "paths", "require_name",
+		"issuers", "jwks", "default_limits", "upstream_authorization", "upstream_audience", "upstream_credentials",
+		"rate_limit_headers", "tiers", "token_algorithm", "rotate_every", "gateway_audiences", "accept_any_audience", "token_audience",
+		"token_scope", "access_ttl", "refresh_ttl", "require_name",
 	}
 	known := slices.Concat(refused, swapped, unbuilt)
 	for _, key := range keysOf("", reflect.TypeFor[config.Config]()) {

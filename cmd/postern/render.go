@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -28,14 +29,14 @@ type renderEnvoyCmd struct {
 	Route        []string      `sep:"none" placeholder:"PREFIX" help:"Prefix of paths that go to the upstream; the rest is a 404. Repeatable. Default: /."`
 	Admin        string        `placeholder:"IP:PORT" help:"Envoy's own admin listener. Default: none."`
 	EnvoyVersion envoy.Version `enum:"1.36,1.37,1.38,1.39,1.40" default:"1.40" placeholder:"VERSION" help:"The Envoy that shall read it: 1.36, 1.37, 1.38, 1.39 or 1.40. Default: 1.40."`
-	Part         envoy.Part    `enum:"bootstrap,filter,cluster" default:"bootstrap" placeholder:"PART" help:"bootstrap; or filter, what goes into an HttpConnectionManager; or cluster, what that asks. Default: bootstrap."`
-	ClientCert   string        `placeholder:"FILE" help:"Envoy's certificate, as a path on its machine: needed where authz.tls has client_ca."`
+	Part         envoy.Part    `enum:"bootstrap,filter,cluster,routes" default:"bootstrap" placeholder:"PART" help:"bootstrap; or filter, what goes into an HttpConnectionManager; or cluster, what that asks; or routes, those of Postern's own endpoints (listen.api). Default: bootstrap."`
+	ClientCert   string        `placeholder:"FILE" help:"Envoy's certificate, as a path on its machine: needed where authz.tls or api.tls has client_ca."`
 	ClientKey    string        `placeholder:"FILE" help:"Its key, likewise."`
 }
 
 // Help is the detail of the command's help.
 func (*renderEnvoyCmd) Help() string {
-	return `The result removes the headers that only Postern may set, asks Postern about every request, and holds no secret: a shared one is read from Envoy's environment, from POSTERN_SHARED_SECRET.
+	return `The result removes the headers that only Postern may set, asks Postern about every request, and holds no secret: a shared one is read from Envoy's environment, from POSTERN_SHARED_SECRET. Where the file has listen.api, Postern's own endpoints are routed there, past the filter: they decide for themselves.
 
 A mesh or gateway that writes its own bootstrap takes the parts; "postern check config --envoy FILE" says what is missing in the result.
 
@@ -88,7 +89,7 @@ func (r *renderEnvoyCmd) complete() error {
 	} {
 		switch {
 		case whole && f.needed && f.value == "":
-			return &usageError{hintError{fmt.Errorf("%s is missing", f.flag), "a bootstrap needs it; --part filter and --part cluster do not"}}
+			return &usageError{hintError{fmt.Errorf("%s is missing", f.flag), "a bootstrap needs it; the parts do not"}}
 		case !whole && f.value != "":
 			return &usageError{hintError{fmt.Errorf("%s is of no use for --part %s", f.flag, r.Part), "leave it out"}}
 		}
@@ -98,12 +99,12 @@ func (r *renderEnvoyCmd) complete() error {
 
 // options are what the flags and the file say.
 func (r *renderEnvoyCmd) options(s settings) (envoy.Options, error) {
-	authz := absolute(s.Listen.Authz)
-	if authz.Network == "tcp" && port(authz) == "0" {
-		return envoy.Options{}, hint(fmt.Errorf("listen.authz is %s, a port that is chosen at each start", authz), "give it a number that Envoy can be told")
+	authz, err := toldEnvoy("listen.authz", s.Listen.Authz)
+	if err != nil {
+		return envoy.Options{}, err
 	}
 	o := envoy.Options{
-		Listen: r.Listen, Upstream: r.Upstream, Authz: authz.String(), Routes: r.Route, Admin: r.Admin,
+		Listen: r.Listen, Upstream: r.Upstream, Authz: authz, Routes: r.Route, Admin: r.Admin,
 		SharedSecret: s.Authz.SharedSecret != nil,
 		Names:        s.gate.Profile.Names(),
 		Version:      r.EnvoyVersion, Part: r.Part,
@@ -112,20 +113,60 @@ func (r *renderEnvoyCmd) options(s settings) (envoy.Options, error) {
 		o.Upgrades = append(o.Upgrades, p.Upgrades...)
 	}
 	o.Upgrades = append(o.Upgrades, s.gate.Default.Upgrades...)
-	var err error
-	o.TLS, err = r.tls(s.Authz.TLS)
+	if err := r.certified(s); err != nil {
+		return o, err
+	}
+	if o.TLS, err = r.tls("authz.tls", s.Authz.TLS); err != nil {
+		return o, err
+	}
+	o.API, err = r.api(s)
 	return o, err
 }
 
+// api is Postern's own listener for clients. Nil: there is none.
+func (r *renderEnvoyCmd) api(s settings) (*envoy.API, error) {
+	if s.site == nil {
+		return nil, nil
+	}
+	address, err := toldEnvoy("listen.api", s.Listen.API)
+	if err != nil {
+		return nil, err
+	}
+	listener := &envoy.API{Address: address}
+	for _, route := range s.site.Routes() {
+		listener.Routes = append(listener.Routes, envoy.APIRoute(route))
+	}
+	listener.TLS, err = r.tls("api.tls", s.API.TLS)
+	return listener, err
+}
+
+// toldEnvoy is an address as Envoy is told it.
+func toldEnvoy(path string, a config.Address) (string, error) {
+	a = absolute(a)
+	if a.Network == "tcp" && port(a) == "0" {
+		return "", hint(fmt.Errorf("%s is %s, a port that is chosen at each start", path, a), "give it a number that Envoy can be told")
+	}
+	return a.String(), nil
+}
+
+// certified refuses a certificate that nobody asks for.
+func (r *renderEnvoyCmd) certified(s settings) error {
+	asks := func(t *config.TLS) bool { return t != nil && t.ClientCA != nil }
+	if r.ClientCert == "" && r.ClientKey == "" || asks(s.Authz.TLS) || asks(s.API.TLS) && s.site != nil {
+		return nil
+	}
+	return hint(errors.New("--client-cert and --client-key are of no use: authz.tls.client_ca is not set"), "leave them out")
+}
+
 // tls is how Envoy speaks to a listener with TLS.
-func (r *renderEnvoyCmd) tls(t *config.TLS) (*envoy.TLS, error) {
-	switch given := r.ClientCert != "" || r.ClientKey != ""; {
-	case given && (t == nil || t.ClientCA == nil):
-		return nil, hint(fmt.Errorf("--client-cert and --client-key are of no use: authz.tls.client_ca is not set"), "leave them out")
+func (r *renderEnvoyCmd) tls(path string, t *config.TLS) (*envoy.TLS, error) {
+	switch {
 	case t == nil:
 		return nil, nil
-	case t.ClientCA != nil && (r.ClientCert == "" || r.ClientKey == ""):
-		return nil, hint(fmt.Errorf("authz.tls.client_ca asks Envoy for a certificate"), "name it with --client-cert and --client-key, as paths on Envoy's machine")
+	case t.ClientCA == nil:
+		return &envoy.TLS{CA: t.Cert.Path}, nil
+	case r.ClientCert == "" || r.ClientKey == "":
+		return nil, hint(fmt.Errorf("%s.client_ca asks Envoy for a certificate", path), "name it with --client-cert and --client-key, as paths on Envoy's machine")
 	}
 	return &envoy.TLS{CA: t.Cert.Path, Cert: r.ClientCert, Key: r.ClientKey}, nil
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/postern-auth/postern/config"
 	"github.com/postern-auth/postern/extauthz"
 	"github.com/postern-auth/postern/internal/admin"
+	"github.com/postern-auth/postern/internal/api"
 	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/internal/telemetry"
 )
@@ -100,6 +101,7 @@ type postern struct {
 	service *extauthz.Service // answers Envoy
 	authz   net.Listener      // there
 	state   telemetry.State   // of it
+	api     *api.Handler      // answers clients; nil: nobody does
 	servers []server          // the others
 }
 
@@ -158,8 +160,11 @@ func (p *postern) listen(ctx context.Context) error {
 	watchers := telemetry.NewHandler(p.health, p.registry, p.log)
 	for _, place := range c.listeners() {
 		mode := os.FileMode(0o600)
-		if place.name == "authz" {
+		switch place.name {
+		case "authz":
 			mode = c.Authz.SocketMode
+		case "api": // Envoy's too; whoever connects there is believed who the client is
+			mode = c.Authz.SocketMode &^ 0o007
 		}
 		l, err := p.open(ctx, place, mode)
 		if err != nil {
@@ -172,6 +177,8 @@ func (p *postern) listen(ctx context.Context) error {
 			operators := telemetry.NewServer(admin.NewHandler(options), p.log)
 			operators.ConnContext = peerActor
 			p.servers = append(p.servers, server{operators, l})
+		case "api":
+			p.servers = append(p.servers, p.serveAPI(l))
 		case "admin":
 			p.servers = append(p.servers, p.management(l, options, watchers))
 		default:

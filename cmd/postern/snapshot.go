@@ -15,6 +15,7 @@ type snapshot struct {
 	settings
 	checks extauthz.Snapshot // what answers Envoy
 	admin  *tls.Config       // of listen.admin; nil: none
+	api    *tls.Config       // of listen.api; nil: none
 	lost   []string          // environments that some keys have and the file no longer lists
 }
 
@@ -31,6 +32,9 @@ func (p *postern) newSnapshot(s settings) (*snapshot, error) {
 		n.checks.SharedSecret = s.Authz.SharedSecret.Bytes()
 	}
 	if n.checks.TLS, err = serverTLS(s.Authz.TLS); err != nil {
+		return nil, err
+	}
+	if n.api, err = apiTLS(s.API.TLS); err != nil {
 		return nil, err
 	}
 	n.admin, err = serverTLS(s.Admin.TLS)
@@ -53,7 +57,7 @@ type expiries struct {
 
 func newExpiries(now func() *snapshot) expiries {
 	return expiries{now, prometheus.NewDesc("postern_certificate_expiry_seconds",
-		"Time left until the certificate of a listener (authz, admin) expires, in seconds: negative once it has.", []string{"listener"}, nil)}
+		"Time left until the certificate of a listener (authz, api, admin) expires, in seconds: negative once it has.", []string{"listener"}, nil)}
 }
 
 // Describe sends the one description.
@@ -62,7 +66,7 @@ func (e expiries) Describe(descriptions chan<- *prometheus.Desc) { descriptions 
 // Collect sends a metric for each listener that has a certificate.
 func (e expiries) Collect(metrics chan<- prometheus.Metric) {
 	now := e.now()
-	for listener, t := range map[string]*tls.Config{"authz": now.checks.TLS, "admin": now.admin} {
+	for listener, t := range map[string]*tls.Config{"authz": now.checks.TLS, "api": now.api, "admin": now.admin} {
 		if end, ok := expiry(t); ok {
 			metrics <- prometheus.MustNewConstMetric(e.left, prometheus.GaugeValue, time.Until(end).Seconds(), listener)
 		}

@@ -36,6 +36,7 @@ func forGate(s settings, err error) (settings, error) {
 	var found []config.Problem
 	s.gate, found, err = gateOptions(s.Config, err)
 	s.warnings = append(slices.Clone(s.Warnings), found...)
+	s.site, err = apiSite(s.Config, err)
 	return s, err
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/postern-auth/postern/config"
 	"github.com/postern-auth/postern/extauthz"
 	"github.com/postern-auth/postern/internal/admin"
+	"github.com/postern-auth/postern/internal/api"
 	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/internal/telemetry"
 	"github.com/postern-auth/postern/keystore"
@@ -29,16 +30,15 @@ import (
 // found is what config.Load said; the result has everything that is wrong with the file: what others find beside that has
 // its place there too.
 func gateOptions(c *config.Config, found error) (extauthz.Options, []config.Problem, error) {
-	known, ok := errors.AsType[*config.InvalidError](found)
-	if c == nil || found != nil && !ok {
-		return extauthz.Options{}, nil, found
+	findings, err := newFindings(c, found)
+	if err != nil {
+		return extauthz.Options{}, nil, err
 	}
-	findings := findings{Config: c, known: known}
 	profile, ok := extauthz.ProfileByName(string(c.Profile))
 	if !ok {
 		return extauthz.Options{}, nil, fmt.Errorf("profile %q is unknown to the gate", c.Profile)
 	}
-	profile, err := profile.WithHeaders(c.Headers)
+	profile, err = profile.WithHeaders(c.Headers)
 	findings.add(err)
 	texts := make(map[string]extauthz.ErrorText, len(c.Errors))
 	for class, t := range c.Errors {
@@ -47,7 +47,9 @@ func gateOptions(c *config.Config, found error) (extauthz.Options, []config.Prob
 	profile, unused, err := profile.WithErrors(texts)
 	findings.add(err)
 	for _, class := range unused {
-		findings.warn("errors."+class, "has no effect yet: this version has no endpoints of its own", "leave it for a later version, or remove it")
+		if c.Listen.API.IsZero() {
+			findings.warn("errors."+class, "has no effect: listen.api is not set", "set listen.api, or remove it")
+		}
 	}
 	o := extauthz.Options{
 		Profile:           profile,
@@ -83,6 +85,15 @@ type findings struct {
 	warnings []config.Problem
 }
 
+// newFindings begins with what is found already. Its error is one that is not about the content of the file.
+func newFindings(c *config.Config, found error) (*findings, error) {
+	known, ok := errors.AsType[*config.InvalidError](found)
+	if c == nil || found != nil && !ok {
+		return nil, found
+	}
+	return &findings{Config: c, known: known}, nil
+}
+
 // add takes over the [extauthz.ProblemError]s in err, but for places of which something is known already.
 func (f *findings) add(err error) {
 	switch e := err.(type) { //nolint:errorlint // it takes the tree of joined errors apart
@@ -95,6 +106,8 @@ func (f *findings) add(err error) {
 		if !f.repeats(e) {
 			f.problems = append(f.problems, f.place(e))
 		}
+	case *api.ProblemError:
+		f.add((*extauthz.ProblemError)(e))
 	default:
 		f.problems = append(f.problems, f.Problem(".", err.Error(), "report this: it is a fault of Postern"))
 	}
@@ -226,6 +239,7 @@ type place struct {
 func (s settings) listeners() []place {
 	all := []place{
 		{"authz", s.Listen.Authz},
+		{"api", s.Listen.API},
 		{"operators", config.Address{Network: "unix", Text: adminSocket(s.Config)}},
 		{"admin", s.Listen.Admin},
 		{"health", s.Listen.Health},

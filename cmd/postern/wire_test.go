@@ -112,7 +112,7 @@ func TestWarningsAreShown(t *testing.T) {
 		t.Errorf("%v, %v", v.Warnings, err)
 	}
 	var text strings.Builder
-	if v.write(&text); !strings.Contains(text.String(), "resource_metadata: has no effect yet") {
+	if v.write(&text); !strings.Contains(text.String(), "resource_metadata: has no effect: listen.api") {
 		t.Error(text.String())
 	}
 }
