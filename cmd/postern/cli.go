@@ -24,14 +24,16 @@ const (
 type cli struct {
 	Output format `short:"o" placeholder:"FORMAT" help:"Write table, json or yaml. Default: table on a terminal, json elsewhere."`
 
-	Serve   serveCmd   `cmd:"" help:"Answer Envoy's checks until SIGTERM."`
-	Check   checkCmd   `cmd:"" help:"Examine before it runs."`
-	Tenants tenantsCmd `cmd:"" help:"The customers that own keys."`
-	Keys    keysCmd    `cmd:"" help:"API keys: make, show, end, import."`
-	JWKS    jwksCmd    `cmd:"" name:"jwks" help:"Signing keys of an identity provider of your own."`
-	Render  renderCmd  `cmd:"" help:"Write the configuration of others."`
-	Store   storeCmd   `cmd:"" help:"The database: examine it, back it up, restore it, compact it."`
-	Token   tokenCmd   `cmd:"" help:"Short-lived tokens."`
+	Serve     serveCmd     `cmd:"" help:"Answer Envoy's checks until SIGTERM."`
+	Check     checkCmd     `cmd:"" help:"Examine before it runs."`
+	Tenants   tenantsCmd   `cmd:"" help:"The customers that own keys."`
+	Providers providersCmd `cmd:"" help:"Tenants' identity providers (profile mlm)."`
+	Users     usersCmd     `cmd:"" help:"Tenants' users (profile mlm)."`
+	Keys      keysCmd      `cmd:"" help:"API keys: make, show, end, import."`
+	JWKS      jwksCmd      `cmd:"" name:"jwks" help:"Signing keys of an identity provider of your own."`
+	Render    renderCmd    `cmd:"" help:"Write the configuration of others."`
+	Store     storeCmd     `cmd:"" help:"The database: examine it, back it up, restore it, compact it."`
+	Token     tokenCmd     `cmd:"" help:"Short-lived tokens."`
 
 	Login     loginCmd     `cmd:"" help:"Store the credential of a customer."`
 	Logout    logoutCmd    `cmd:"" help:"Remove stored credentials."`

@@ -154,7 +154,7 @@ func (p *postern) listen(ctx context.Context) error {
 		return err
 	}
 	options := adminOptions(c.Config, p.data.keys)
-	options.Status, options.Log = p.status, p.log
+	options.Status, options.Log, options.Users = p.status, p.log, p.data.users
 	options.Check = explain(func() *extauthz.Authorizer { return p.now.Load().checks.Authorizer })
 	options.Verify = p.verify
 	watchers := telemetry.NewHandler(p.health, p.registry, p.log)

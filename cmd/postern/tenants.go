@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 
@@ -32,6 +34,7 @@ type tenantsCreateCmd struct {
 	Name              string   `placeholder:"NAME" help:"Name. In profile mlm it is needed, unique, and stands for the id everywhere."`
 	Kind              string   `enum:"account,organization" default:"account" placeholder:"KIND" help:"What it is: account or organization. Default: account."`
 	Tier              string   `hidden:"" placeholder:"TIER"`
+	File              given    `placeholder:"FILE" help:"YAML or JSON with id, name, kind, default_permissions and providers, in the place of flags; - is standard input."`
 	DefaultPermission []string `sep:"none" placeholder:"R:A" help:"Permission of new keys that name none, as resource:action. Repeatable."`
 }
 
@@ -39,7 +42,11 @@ type tenantsCreateCmd struct {
 func (*tenantsCreateCmd) Help() string {
 	return `Example: a tenant whose keys may read notes unless they are given other permissions.
 
-    postern tenants create --id acme --name "Acme Ltd" --default-permission note:read`
+    postern tenants create --id acme --name "Acme Ltd" --default-permission note:read
+
+In profile mlm a file may hold the tenant's identity providers, as "postern providers apply" takes them, each with environment or environments; without either it is made in all.
+
+    postern tenants create --file acme.yaml`
 }
 
 // Run makes a tenant.
@@ -47,13 +54,47 @@ func (t *tenantsCreateCmd) Run(ctx context.Context, out *output) error {
 	if t.Tier != "" {
 		return errUnbuiltLimits("--tier")
 	}
+	request := admin.TenantRequest{ID: string(t.ID), Name: t.Name, Kind: t.Kind, DefaultPermissions: t.DefaultPermission}
+	if t.File != "" {
+		var err error
+		if request, err = t.fromFile(out.stdin); err != nil {
+			return err
+		}
+	}
 	return t.withData(ctx, out, writing, func(c *admin.Client) error {
-		tenant, err := c.CreateTenant(ctx, admin.TenantRequest{ID: string(t.ID), Name: t.Name, Kind: t.Kind, DefaultPermissions: t.DefaultPermission})
+		tenant, err := c.CreateTenant(ctx, request)
 		if err != nil {
-			return missing(err, map[string]string{"name": t.Name})
+			return missing(err, map[string]string{"name": request.Name})
 		}
 		return out.tenant(tenant)
 	})
+}
+
+// fromFile is the request that the file holds.
+func (t *tenantsCreateCmd) fromFile(stdin io.Reader) (r admin.TenantRequest, err error) {
+	if t.ID != "" || t.Name != "" || t.Kind != "account" || len(t.DefaultPermission) > 0 {
+		return r, misuse(errors.New("--file holds the whole tenant, and there are flags for parts of one"), "postern tenants create --help")
+	}
+	s, err := readSheet(string(t.File), stdin)
+	if err != nil {
+		return r, err
+	}
+	m, err := members(s.value)
+	if err != nil {
+		return r, fmt.Errorf("%s: %w", s.name, err)
+	}
+	for name, place := range map[string]any{
+		"id": &r.ID, "name": &r.Name, "kind": &r.Kind, "default_permissions": &r.DefaultPermissions, "providers": &r.Providers,
+	} {
+		if raw, ok := m[name]; ok && json.Unmarshal(raw, place) != nil {
+			return r, fmt.Errorf("%s: %s: has the wrong form", s.name, name)
+		}
+		delete(m, name)
+	}
+	if unknown := m.Unknown(nil); len(unknown) > 0 {
+		return r, fmt.Errorf("%s: %s: unknown field", s.name, unknown[0])
+	}
+	return r, nil
 }
 
 // errUnbuiltLimits refuses a flag that would protect.

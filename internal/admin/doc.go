@@ -17,11 +17,22 @@
 //
 //	GET  /v1/status                   {"pid","version","ready"}
 //	GET  /v1/tenants                  {"tenants":[tenant…]}, in the order in which they were made
-//	POST /v1/tenants                  201 tenant: id, name, kind, default_permissions
+//	POST /v1/tenants                  201 tenant: id, name, kind, default_permissions, providers
 //	GET  /v1/tenants/{tenant}         tenant, named by its id or, where names are unique, its name; also below
 //	POST /v1/tenants/{tenant}/suspend tenant; its keys are refused from now on
 //	POST /v1/tenants/{tenant}/resume  tenant
 //	POST /v1/tenants/{tenant}/update  tenant: name, default_permissions; what is absent stays, null or an empty value clears
+//	GET  /v1/tenants/{tenant}/providers                   {"providers":[provider…]}; parameter environment; profile mlm only, as all with users
+//	POST /v1/tenants/{tenant}/providers                   provider, made or changed: environment, and what a tenant's own administrator may say
+//	GET  /v1/tenants/{tenant}/providers/{provider}        provider; parameter environment
+//	POST /v1/tenants/{tenant}/providers/{provider}/delete provider as it was: environment
+//	POST /v1/tenants/{tenant}/providers/{provider}/test   {"ok",…,"key_ids","refused","steps"}: environment, external_jwt. Nothing is changed
+//	GET  /v1/tenants/{tenant}/users                       {"users":[user…]}; parameters environment, email
+//	POST /v1/tenants/{tenant}/users                       201 user: environment, email, display_name, membership_tier, is_active, idempotency_key
+//	GET  /v1/tenants/{tenant}/users/{user}                user, wherever it is; parameter environment, also below
+//	POST /v1/tenants/{tenant}/users/{user}/update         user: email, display_name, membership_tier, is_active
+//	POST /v1/tenants/{tenant}/users/{user}/deactivate     user; its tokens are refused from now on
+//	POST /v1/tenants/{tenant}/users/{user}/activate       user
 //	GET  /v1/keys                     {"keys":[key…]}; parameters tenant, environment, state, expiring (a length of time, 720h)
 //	POST /v1/keys                     201 key with "key": tenant, environment, name, description, permissions, on_behalf_of,
 //	                                  expires_at, cidrs, metadata

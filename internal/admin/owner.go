@@ -23,6 +23,7 @@ func (h *handler) userResources() map[string]map[string]endpoint {
 		providers:                        {http.MethodGet: h.withUsers(h.providers), http.MethodPost: h.withUsers(h.putProvider)},
 		providers + "/{provider}":        get(h.provider),
 		providers + "/{provider}/delete": post(h.deleteProvider),
+		providers + "/{provider}/test":   post(h.testProvider),
 		users:                            {http.MethodGet: h.withUsers(h.users), http.MethodPost: h.withUsers(h.createUser)},
 		users + "/{user}":                get(h.user),
 		users + "/{user}/update":         post(h.updateUser),

@@ -3,9 +3,12 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"iter"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/postern-auth/postern/internal/federation"
@@ -129,6 +132,84 @@ func (h *handler) deleteProvider(w http.ResponseWriter, r *http.Request, now tim
 		return aboutUser(err, "provider", id)
 	}
 	writeJSON(w, http.StatusOK, providerJSON(o, &p))
+	return nil
+}
+
+// newProvider is one that is to be made with its tenant.
+type newProvider struct {
+	environment string
+	spec        federation.ProviderSpec
+}
+
+// maxNewProviders is how many providers a tenant may have in an environment.
+const maxNewProviders = 100
+
+// newProviders reads the providers of a new tenant, all before anything is made.
+func (h *handler) newProviders(list []json.RawMessage) (all []newProvider, err error) {
+	if len(list) > 0 && h.Users == nil {
+		return nil, invalid("providers", "are not known in this profile", "they belong to profile mlm")
+	}
+	if len(list) > maxNewProviders {
+		return nil, invalid("providers", fmt.Sprintf("are %d, and %d are possible", len(list), maxNewProviders), "")
+	}
+	for i, raw := range list {
+		spec, environments, err := h.newProvider(raw)
+		if err != nil {
+			if refused, _ := translate(aboutUser(err, "provider", spec.ID)); refused.Status == http.StatusBadRequest {
+				return nil, invalid("providers", fmt.Sprintf("%d: %s", i, refused.Message), refused.Hint)
+			}
+			return nil, err
+		}
+		for _, e := range environments {
+			all = append(all, newProvider{e, spec})
+		}
+	}
+	return all, nil
+}
+
+// newProvider reads one provider, and where it is to be.
+func (h *handler) newProvider(raw json.RawMessage) (spec federation.ProviderSpec, environments []string, err error) {
+	m, err := objectOf(raw)
+	if err != nil {
+		return spec, nil, err
+	}
+	one, err := take(m, "environment")
+	if err != nil {
+		return spec, nil, err
+	}
+	if listed, ok := m["environments"]; ok && json.Unmarshal(listed, &environments) != nil {
+		return spec, nil, invalid("environments", "is not a list of texts", "")
+	}
+	delete(m, "environments")
+	if one != "" {
+		environments = append(environments, one)
+	}
+	var configured []string
+	for _, e := range h.Keys.Environments() {
+		configured = append(configured, e.Name)
+	}
+	for _, e := range environments {
+		if !slices.Contains(configured, e) {
+			return spec, nil, invalid("environment", fmt.Sprintf("%q is not configured", e), "choose of "+strings.Join(configured, ", "))
+		}
+	}
+	if len(environments) == 0 {
+		environments = configured
+	}
+	if err := onlyKnown(m, federation.ProviderMembers()); err != nil {
+		return spec, nil, err
+	}
+	spec, err = federation.ReadProvider(m)
+	return spec, environments, err
+}
+
+// putProviders makes the providers of a tenant that was just made.
+func (h *handler) putProviders(ctx context.Context, tenant string, all []newProvider, now time.Time) error {
+	for _, p := range all {
+		if _, err := h.Users.PutProvider(ctx, federation.Owner{Tenant: tenant, Environment: p.environment}, p.spec, now); err != nil {
+			return fmt.Errorf("the tenant %q is made, its provider %q is not: %w", tenant, p.spec.ID, err)
+		}
+	}
 	return nil
 }
 

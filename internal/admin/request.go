@@ -26,6 +26,10 @@ type TenantRequest struct {
 	Kind               string   `json:"kind,omitempty"` // empty: account
 	Tier               string   `json:"tier,omitempty"`
 	DefaultPermissions []string `json:"default_permissions,omitempty"`
+
+	// Providers are made with it, where the profile has users. Each is an object like that of POST …/providers; beside environment it may have
+	// environments, a list. Without either it is made in all.
+	Providers []json.RawMessage `json:"providers,omitempty"`
 }
 
 // KeyRequest says what key to make. Remaining, Limits, Refill and RateLimit are refused until limits are built.

@@ -37,6 +37,10 @@ func (h *handler) createTenant(w http.ResponseWriter, r *http.Request, now time.
 	if request.Tier != "" {
 		return errUnbuiltTier()
 	}
+	providers, err := h.newProviders(request.Providers)
+	if err != nil {
+		return err
+	}
 	tenant, err := h.Keys.CreateTenant(r.Context(), keystore.TenantSpec{
 		ID:                 request.ID,
 		Name:               request.Name,
@@ -45,6 +49,9 @@ func (h *handler) createTenant(w http.ResponseWriter, r *http.Request, now time.
 	}, now)
 	if err != nil {
 		return about(err, "tenant", cmp.Or(request.ID, request.Name))
+	}
+	if err := h.putProviders(r.Context(), tenant.ID, providers, now); err != nil {
+		return err
 	}
 	writeJSON(w, http.StatusCreated, tenantJSON(&tenant))
 	return nil

@@ -105,10 +105,15 @@ func (s *Store) verify(ctx context.Context, p *providerRecord, jwt string, now t
 	if err != nil {
 		return jwks.Claims{}, fmt.Errorf("%w: %w", ErrKeysUnavailable, err)
 	}
+	return verifyWith(ctx, p, source, &token, now)
+}
+
+// verifyWith is verify by the keys of source.
+func verifyWith(ctx context.Context, p *providerRecord, source jwks.Source, token *jwks.Token, now time.Time) (jwks.Claims, error) {
 	verifier := jwks.Verifier{Source: source, Rules: jwks.Rules{
 		Issuer: p.Issuer, Audiences: p.AllowedAudiences, Algorithms: jwks.Algorithms(), AnySubject: true, ExpiryLeeway: leeway, Leeway: leeway,
 	}}
-	claims, _, err := verifier.Verify(ctx, &token, now)
+	claims, _, err := verifier.Verify(ctx, token, now)
 	if err != nil {
 		return jwks.Claims{}, refusal(err)
 	}
@@ -145,19 +150,28 @@ func (s *Store) identify(ctx context.Context, p *providerRecord, claims *jwks.Cl
 	if !errors.Is(err, ErrUserNotFound) || !p.AutoCreateUsers {
 		return result, err
 	}
+	u, err := newcomer(p, claims, now)
+	if err != nil {
+		return Exchanged{}, err
+	}
+	return s.admit(ctx, p, u, id, now)
+}
+
+// newcomer is the user that claims describe.
+func newcomer(p *providerRecord, claims *jwks.Claims, now time.Time) (userRecord, error) {
 	email, ok := claims.Text(p.EmailClaim)
 	if problem := checkEmail(email); problem != "" {
 		if !ok && claims.Has(p.EmailClaim) {
 			problem = "must be a text"
 		}
-		return Exchanged{}, &MissingClaimError{Claim: p.EmailClaim, Problem: problem}
+		return userRecord{}, &MissingClaimError{Claim: p.EmailClaim, Problem: problem}
 	}
 	u := newUser(p.owner, toStored(now))
 	u.Email, u.MembershipTier = strings.Clone(email), p.DefaultMembershipTier
 	if name, _ := claims.Text(p.NameClaim); checkText(name, maxDisplayName) == "" {
 		u.DisplayName = strings.Clone(name)
 	}
-	return s.admit(ctx, p, u, id, now)
+	return u, nil
 }
 
 // admit makes a user with its first link, unless another exchange has done so meanwhile.

@@ -58,6 +58,14 @@ func (k *keySet) Current(time.Time) *jwks.Set {
 	return k.w.sets[k.url]
 }
 
+func (k *keySet) Status(now time.Time) jwks.Status {
+	s := k.Current(now)
+	if s == nil {
+		return jwks.Status{}
+	}
+	return jwks.Status{KeyIDs: s.KeyIDs(), Refused: s.Refused()}
+}
+
 func (k *keySet) Close() {
 	k.w.mu.Lock()
 	defer k.w.mu.Unlock()

@@ -22,6 +22,7 @@ var errNoKeySets = errors.New("opened without key sets")
 // KeySet is where the keys of one provider come from. After Close it has none.
 type KeySet interface {
 	jwks.Source
+	Status(now time.Time) jwks.Status
 	Close()
 }
 
@@ -87,6 +88,17 @@ func (s *sources) of(p *providerRecord, now time.Time) (jwks.Source, error) {
 
 func sourceIn(e *list.Element) *source {
 	return e.Value.(*source) // the list holds nothing else
+}
+
+// fresh is a key set for p that nothing is known of yet. It is the caller's to close.
+func (s *sources) fresh(p *providerRecord) (KeySet, error) {
+	s.mu.Lock()
+	open := s.open
+	s.mu.Unlock()
+	if open == nil {
+		return nil, errNoKeySets
+	}
+	return open(p.JWKSURI, p.Issuer)
 }
 
 // surplus is the set to give up for another one: of the tenant that has the most, the one that was not needed for the longest time. So nobody loses
