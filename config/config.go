@@ -58,7 +58,7 @@ type Config struct {
 	// listed.
 	DefaultPolicy Demands `yaml:"default_policy"`
 
-	// Issuers are other people's identity providers whose tokens the gateway accepts. Not built yet: refused.
+	// Issuers are other people's identity providers whose tokens the gateway accepts.
 	Issuers []Issuer `yaml:"issuers" profiles:"default"`
 	// JWKS is about fetching key sets.
 	JWKS JWKS `yaml:"jwks"`

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"time"
@@ -44,9 +45,7 @@ func defaults() *Config {
 
 // complete fills in what depends on other keys: the profile, the file's folder, public_url.
 func (c *Config) complete() {
-	if !filepath.IsAbs(c.DataDir) {
-		c.DataDir = filepath.Join(filepath.Dir(c.File), c.DataDir)
-	}
+	c.DataDir = c.resolve(c.DataDir)
 	if c.Listen.Authz.IsZero() {
 		c.Listen.Authz = c.socket("authz.sock")
 	}
@@ -67,6 +66,17 @@ func (c *Config) complete() {
 		c.Policies[i].complete(c.credentials())
 	}
 	c.DefaultPolicy.complete(c.credentials())
+	for i := range c.Issuers {
+		c.Issuers[i].complete(c, fmt.Sprintf("issuers[%d]", i))
+	}
+}
+
+// resolve is a path of the file as this process has to call it.
+func (c *Config) resolve(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(c.File), path)
 }
 
 // complete fills in what names this Postern in its tokens.
@@ -111,21 +121,16 @@ func (a Address) url() string {
 	return "http://" + a.Text
 }
 
-// credentials is what becomes of credentials where a policy does not say it. A setting that is refused is not handed on:
-// it is one problem, whatever the number of policies.
+// credentials is what becomes of credentials where a policy does not say it.
 func (c *Config) credentials() Credentials {
-	setting := CredentialsStrip
 	switch c.Profile {
 	case ProfileMKA1:
-		setting = c.UpstreamAuthorization
+		return c.UpstreamAuthorization
 	case ProfileMLM:
-		setting = c.UpstreamCredentials
+		return c.UpstreamCredentials
 	case ProfileDefault:
 	}
-	if setting == CredentialsIdentityJWT {
-		return CredentialsStrip
-	}
-	return setting
+	return CredentialsStrip
 }
 
 // environments are those of a file that lists none.

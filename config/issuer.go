@@ -2,17 +2,17 @@ package config
 
 import "time"
 
-// Issuer is an identity provider whose tokens the gateway accepts. Not built yet: refused.
+// Issuer is an identity provider whose tokens the gateway accepts.
 type Issuer struct {
 	// Issuer is the claim iss, byte for byte.
 	Issuer string `yaml:"issuer" jsonschema:"required"`
-	// JWKSURI is where the key set is fetched.
+	// JWKSURI is where the key set is fetched. One of jwks_uri, jwks_file and discovery must be given.
 	JWKSURI string `yaml:"jwks_uri"`
 	// JWKSFile holds the key set, reloaded on change.
 	JWKSFile string `yaml:"jwks_file"`
 	// Discovery finds the key set by OpenID discovery. Default: false.
 	Discovery bool `yaml:"discovery"`
-	// Audiences of which a token must name one.
+	// Audiences of which a token must name one. Default: public_url.
 	Audiences []string `yaml:"audiences"`
 	// Algorithms that are accepted. Default: RS256, ES256, EdDSA.
 	Algorithms []string `yaml:"algorithms"`
@@ -40,7 +40,6 @@ type Issuer struct {
 
 // JWKS is about fetching key sets.
 type JWKS struct {
-	// AllowHosts are hosts, with or without a port, that may be fetched although their addresses are private. Not
-	// built yet.
+	// AllowHosts are hosts, with or without a port, that may be fetched although their addresses are private.
 	AllowHosts []string `yaml:"allow_hosts"`
 }

@@ -20,7 +20,7 @@ type Policy struct {
 // Demands are what a policy demands of a request that it matches, and what it does with it.
 type Demands struct {
 	// Auth says which credential is taken: key, token, key_or_token, key_and_token (both; profile mlm only) or none,
-	// which is public. Default: key_or_token. Tokens are not built yet and are refused.
+	// which is public. Default: key_or_token.
 	Auth Auth `yaml:"auth"`
 	// Permissions that must all be held. Default: none.
 	Permissions []string `yaml:"permissions"`
@@ -31,7 +31,7 @@ type Demands struct {
 	// CIDRs that the caller's address must be in. Default: any.
 	CIDRs []netip.Prefix `yaml:"cidrs" jsonschema:"minItems=1"`
 	// Credentials says what becomes of the credentials that were read: strip, keep, or identity_jwt, which replaces
-	// them by a token of our own (mka1, mlm; not built yet: refused). Default: the profile's setting, else strip.
+	// them by a token of our own (mka1, mlm). Default: the profile's setting, else strip.
 	Credentials Credentials `yaml:"credentials"`
 	// Preflight allow lets a CORS preflight pass without a credential. Default: deny.
 	Preflight Preflight `yaml:"preflight"`

@@ -18,13 +18,13 @@ func (Profile) values() []string { return names(ProfileDefault, ProfileMKA1, Pro
 type ProfileSettings struct {
 	// IdentityMode (mka1) says what X-Owner-Identity holds: off, raw (account:end user) or sha256 of that. Default: off.
 	IdentityMode IdentityMode `yaml:"identity_mode" profiles:"mka1"`
-	// UpstreamAuthorization (mka1) says what becomes of Authorization on its way to the upstream. Default: strip. Not
-	// built yet: identity_jwt is refused.
+	// UpstreamAuthorization (mka1) says what becomes of Authorization on its way to the upstream. Default: strip. identity_jwt
+	// replaces it by a token of our own, good for a minute.
 	UpstreamAuthorization Credentials `yaml:"upstream_authorization" profiles:"mka1"`
-	// UpstreamAudience (mka1) is the audience of the token of upstream_authorization: identity_jwt. Not built yet.
+	// UpstreamAudience (mka1) is the audience of the token of upstream_authorization: identity_jwt.
 	UpstreamAudience string `yaml:"upstream_audience" profiles:"mka1"`
-	// UpstreamCredentials (mlm) says what becomes of the credentials on their way to the upstream. Default: strip.
-	// Not built yet: identity_jwt is refused.
+	// UpstreamCredentials (mlm) says what becomes of the credentials on their way to the upstream. Default: strip. identity_jwt
+	// replaces them by a token of our own, good for a minute.
 	UpstreamCredentials Credentials `yaml:"upstream_credentials" profiles:"mlm"`
 
 	// RateLimitHeaders (default, mka1) says which responses carry X-RateLimit headers: always, on_429, never.
@@ -42,10 +42,9 @@ type ProfileSettings struct {
 	// RotateEvery (default, mka1) is how long a signing key signs: at least 24h. Default: 2160h, 90 days.
 	RotateEvery time.Duration `yaml:"rotate_every" profiles:"default mka1"`
 	// GatewayAudiences (default, mka1) are the audiences of our own tokens that the gateway accepts. Default:
-	// public_url. Not built yet.
+	// public_url.
 	GatewayAudiences []string `yaml:"gateway_audiences" profiles:"default mka1" jsonschema:"minItems=1"`
-	// AcceptAnyAudience (default, mka1) accepts our own tokens whatever their audience is. Default: false. Not built
-	// yet.
+	// AcceptAnyAudience (default, mka1) accepts our own tokens whatever their audience is. Default: false.
 	AcceptAnyAudience bool `yaml:"accept_any_audience" profiles:"default mka1"`
 	// TokenAudience (mlm) of access tokens. Default: public_url.
 	TokenAudience string `yaml:"token_audience" profiles:"mlm"`

@@ -30,7 +30,6 @@ func (r *rules) refused() []unbuilt {
 		elsewhere = "remove it, and limit elsewhere until limits are enforced here"
 	)
 	return []unbuilt{
-		{"issuers", len(r.Issuers) > 0, "tokens of identity providers are not built yet", "remove it: this version refuses all tokens"},
 		{"default_limits", len(r.DefaultLimits) > 0, limits, elsewhere},
 		{"tiers", len(r.Tiers) > 0, limits, elsewhere},
 	}
@@ -39,17 +38,12 @@ func (r *rules) refused() []unbuilt {
 // ineffective are the keys that would only add.
 func (r *rules) ineffective() []unbuilt {
 	const (
-		tokens   = "this version makes and accepts no tokens"
 		sessions = "this version has no sessions, which alone make keys here"
 		hint     = "leave it for a later version, or remove it"
 	)
 	return []unbuilt{
 		{"require_name", r.RequireName, sessions, hint},
 		{"rate_limit_headers", r.RateLimitHeaders != RateLimitHeadersNever, "this version enforces no limits", hint},
-		{"gateway_audiences", true, tokens, hint},
-		{"accept_any_audience", r.AcceptAnyAudience, tokens, hint},
-		{"upstream_audience", true, tokens, hint},
-		{"jwks.allow_hosts", len(r.JWKS.AllowHosts) > 0, tokens, hint},
 		{"telemetry.traces.enabled", r.Telemetry.Traces.Enabled, "this version makes no traces", hint},
 	}
 }

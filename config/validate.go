@@ -29,6 +29,7 @@ func (r *rules) check() {
 	r.listeners()
 	r.policies()
 	r.profile()
+	r.issuers()
 	r.unbuilt()
 }
 

@@ -45,8 +45,8 @@ func (r *rules) identityToken(path string, c Credentials) {
 	case c != CredentialsIdentityJWT || !r.fine(path):
 	case r.Profile == ProfileDefault:
 		r.foreign(path, "identity_jwt ", []string{string(ProfileMKA1), string(ProfileMLM)})
-	default:
-		r.problem(path, "identity_jwt is not built yet: this version makes no tokens", "write strip, and read the headers that Postern sets")
+	case r.Profile == ProfileMKA1 && r.UpstreamAudience == "" && !r.broken["upstream_audience"]:
+		r.problem(path, "identity_jwt needs to know for whom its tokens are", "add upstream_audience, like https://upstream.example.com")
 	}
 }
 
@@ -56,6 +56,10 @@ func (r *rules) settings() {
 		r.webAddress("issuer", r.Issuer)
 	}
 	r.tokens()
+	if r.AcceptAnyAudience && r.fine("accept_any_audience") {
+		r.warn("accept_any_audience", "tokens of our own that were made for other services pass here too: whoever reaches those can act here",
+			"list the audiences that are meant in gateway_audiences, unless every service that gets such a token is trusted")
+	}
 	if r.fine("base_path") && !ownPath(r.BasePath) {
 		r.problem("base_path", quote(r.BasePath)+" is not a path to begin with", "write it like /api/v1, without a slash at the end")
 	}

@@ -1,6 +1,7 @@
 package extauthz_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -52,9 +53,7 @@ func TestTheClaimsOfAnIssuerAreReadAsTheFileSays(t *testing.T) {
 	}
 	claims := func(other map[string]any) string {
 		all := map[string]any{"org_id": "globex", "env": "TEST", "https://example.com/user.id": "u1", "roles": []string{"b:x", "a:x", "b:x"}}
-		for name, value := range other {
-			all[name] = value
-		}
+		maps.Copy(all, other)
 		return p.sign(all)
 	}
 	want := map[string]string{
@@ -101,7 +100,8 @@ func TestATokenDoesNotChooseItsVerifier(t *testing.T) {
 	asked := p.asked.Load() + other.asked.Load()
 	for _, iss := range []any{
 		"https://login.example.com", "https://LOGIN.example.com/", "http://login.example.com/", "https://login.example.com//",
-		"https://login.example.com/\u0000", "https://xn--lgin-jua.example.com/", "", nil, 7, []string{p.issuer},
+		"https://login.example.com/\u0000", "https://xn--lgin-jua.example.com/", "", nil, 7,
+		[]string{p.issuer},
 	} {
 		a := m.ask(withToken(p.sign(map[string]any{"iss": iss})))
 		got := a.Decision.Reason()
@@ -109,14 +109,26 @@ func TestATokenDoesNotChooseItsVerifier(t *testing.T) {
 			t.Errorf("iss %v: %s", iss, got)
 		}
 	}
-	for _, text := range []string{"a.b.c", "..", p.signAs(map[string]any{"alg": "none"}, nil), p.signAs(map[string]any{"alg": "HS256", "kid": "k1"}, nil),
-		p.signAs(map[string]any{"alg": "EdDSA", "kid": "k1", "jku": "https://evil.example/keys"}, nil), p.signAs(map[string]any{"alg": "RS512"}, nil)} {
+	for _, text := range []string{
+		"a.b.c", "..", p.signAs(map[string]any{"alg": "none"}, nil), p.signAs(map[string]any{"alg": "HS256", "kid": "k1"}, nil),
+		p.signAs(map[string]any{"alg": "EdDSA", "kid": "k1", "jku": "https://evil.example/keys"}, nil), p.signAs(map[string]any{"alg": "RS512"}, nil),
+	} {
 		if a := m.ask(withToken(text)); a.Decision.Allowed() {
 			t.Errorf("%s passes", text)
 		}
 	}
 	if now := p.asked.Load() + other.asked.Load(); now != asked {
 		t.Errorf("%d sources of keys were asked for tokens that are none", now-asked)
+	}
+}
+
+func TestATokenMayLiveBeyondTheClocksOfThisAge(t *testing.T) {
+	p := newIDP(t, "https://login.example.com/")
+	m := trusting(t, p, func(s *extauthz.IssuerSpec) { s.MaxLifetime = 0 })
+	for _, exp := range []int64{9_999_999_999, 1 << 53} {
+		text := p.sign(map[string]any{"exp": exp})
+		m.allow(withToken(text))
+		m.allow(withToken(text))
 	}
 }
 

@@ -138,13 +138,13 @@ func (p *proofs) verify(ctx context.Context, f flight, t *jwks.Token, now time.T
 	if v.grant, err = f.by.grant(&claims); err != nil {
 		return nil, err
 	}
-	v.expires = claims.ExpiresAt.Add(f.by.rules.ExpiryLeeway).UnixNano()
+	v.expires = claims.ExpiresAt.Add(f.by.rules.ExpiryLeeway).UnixMilli()
 	begins := claims.IssuedAt
 	if claims.NotBefore.After(begins) {
 		begins = claims.NotBefore
 	}
 	if !begins.IsZero() {
-		v.notBefore = begins.Add(-f.by.rules.Leeway).UnixNano()
+		v.notBefore = begins.Add(-f.by.rules.Leeway).UnixMilli()
 	}
 	p.memory.put(v)
 	return v, nil

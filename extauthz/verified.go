@@ -18,7 +18,7 @@ type verified struct {
 	hash      [32]byte // SHA-256 of the token
 	by        *issuer
 	set       uint64 // generation of the key set
-	notBefore int64  // Unix nanoseconds: leeway is in
+	notBefore int64  // milliseconds of Unix time, of which any claim has a number: leeway is in
 	expires   int64  // likewise
 	grant     token.Grant
 
@@ -34,7 +34,7 @@ type said struct {
 
 // state judges what time alone decides.
 func (v *verified) state(now time.Time) Reason {
-	at := now.UnixNano()
+	at := now.UnixMilli()
 	switch {
 	case v.dead.Load():
 		return ReasonTokenExpired

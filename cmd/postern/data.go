@@ -18,6 +18,7 @@ import (
 	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/internal/telemetry"
 	"github.com/postern-auth/postern/internal/token"
+	"github.com/postern-auth/postern/jwks"
 	"github.com/postern-auth/postern/keystore"
 )
 
@@ -42,6 +43,7 @@ type data struct {
 	users    *federation.Store // and their providers; nil where the profile has none
 	tokens   *token.Authority  // our own; nil where sealed is not
 	sealed   error             // why there are none, for a command
+	fetcher  *jwks.Fetcher     // of other people's keys; who serves runs it
 	pepper   [sha256.Size]byte // hash of the pepper that they are open with
 	narrowed []string          // paths from which the group's rights were taken
 	lost     []string          // environments that some keys have and the file no longer lists
@@ -165,7 +167,7 @@ func notOurs(c *config.Config, err error) error {
 
 // tryData opens the database, waiting at most patience for another process that has it.
 func tryData(c *config.Config, a access, log *slog.Logger, patience time.Duration) (_ *data, err error) {
-	d := &data{}
+	d := &data{fetcher: jwks.NewFetcher(jwks.FetcherOptions{AllowHosts: c.JWKS.AllowHosts, Log: log})}
 	if a != reading {
 		if d.narrowed, err = store.CheckDir(c.DataDir); err != nil {
 			return nil, err

@@ -152,20 +152,25 @@ func (p *postern) replace(s settings, found error) error {
 	if err != nil {
 		return err
 	}
-	if n.lost, err = lostEnvironments(s.Config, p.data); err != nil {
-		return err
+	before := p.now.Load().sources
+	if n.lost, err = lostEnvironments(s.Config, p.data); err == nil {
+		err = p.data.keys.SetEnvironments(environments(s.Config))
 	}
-	if err := p.data.keys.SetEnvironments(environments(s.Config)); err != nil {
+	if err != nil {
+		closeSources(n.sources, before)
 		return err
 	}
 	// From here on nothing fails.
 	p.data.tokens.Configure(tokenSettings(s.Config))
 	p.data.keys.SetCacheSize(int64(s.CacheSize))
+	p.tokens.SetCacheSize(int64(s.CacheSize))
+	p.data.fetcher.AllowHosts(s.JWKS.AllowHosts)
 	p.service.Swap(n.checks)
 	if p.api != nil {
 		p.api.Swap(n.site)
 	}
 	p.now.Store(n)
+	closeSources(before, n.sources)
 	setStyle(p.style, s.Config)
 	return nil
 }

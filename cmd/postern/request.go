@@ -57,7 +57,7 @@ func (c *checkRequestCmd) Run(ctx context.Context, out *output) error {
 	case errors.Is(err, errRunning):
 		err = explained(ask(adminClient(s.Config)))
 	case err == nil:
-		err = errors.Join(c.inProcess(d, log, ask), d.Close())
+		err = errors.Join(c.inProcess(ctx, d, log, ask), d.Close())
 	}
 	if err != nil {
 		return err
@@ -72,21 +72,19 @@ func (c *checkRequestCmd) Run(ctx context.Context, out *output) error {
 }
 
 // inProcess asks a handler of this process, with the whole configuration.
-func (c *checkRequestCmd) inProcess(d *data, log *slog.Logger, ask func(*admin.Client) error) error {
+func (c *checkRequestCmd) inProcess(ctx context.Context, d *data, log *slog.Logger, ask func(*admin.Client) error) error {
 	s, err := c.loadGate()
 	if err != nil {
 		return err
 	}
-	o := s.gate
-	o.Keys = d.keys
-	authorizer, err := extauthz.New(o)
+	authorizer, end, err := checker(ctx, s, d)
 	if err != nil {
 		return err
 	}
 	options := adminOptions(s.Config, d.keys)
 	options.Log = log
 	options.Check = explain(func() *extauthz.Authorizer { return authorizer })
-	return explained(ask(admin.NewClient(admin.HandlerTransport(admin.NewHandler(options)))))
+	return errors.Join(explained(ask(admin.NewClient(admin.HandlerTransport(admin.NewHandler(options))))), end())
 }
 
 // explain answers POST /v1/check by whoever decides at that moment.

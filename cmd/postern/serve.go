@@ -93,6 +93,7 @@ type postern struct {
 	now        atomic.Pointer[snapshot] // what is in force
 	configured *configured              // how it got there
 	data       *data
+	tokens     *extauthz.Tokens
 	health     telemetry.Health
 	opened     []net.Listener
 
@@ -128,16 +129,24 @@ func newPostern(ctx context.Context, s settings, from process) (_ *postern, err 
 	p.registry.MustRegister(issued{p.data.tokens})
 	p.registry.MustRegister(newExpiries(p.now.Load))
 	p.configured = newConfigured(p.registry)
+	if p.tokens, err = newTokens(s.Config, p.data); err != nil {
+		return nil, err
+	}
 	first, err := p.newSnapshot(s)
 	if err != nil {
 		return nil, err
 	}
 	first.lost = p.data.lost
 	p.now.Store(first)
+	p.registry.MustRegister(verified{p.tokens, func() []*keySource { return p.now.Load().sources }})
 	p.configured.loaded(time.Now())
 	p.warn(ctx)
 	p.health = telemetry.Health{
-		{Name: "authz", Status: p.state.Status}, {Name: "store", Status: p.storeStatus}, {Name: "tokens", Status: p.tokenStatus}, {Name: "config", Status: p.configured.state.Status},
+		{Name: "authz", Status: p.state.Status},
+		{Name: "store", Status: p.storeStatus},
+		{Name: "tokens", Status: p.tokenStatus},
+		{Name: "issuers", Status: p.issuerStatus},
+		{Name: "config", Status: p.configured.state.Status},
 	}
 	if err := p.listen(ctx); err != nil {
 		return nil, err
@@ -239,6 +248,7 @@ func (p *postern) run(ctx context.Context) error {
 		})
 	}
 	group.Go(func() error { return p.data.keys.Run(background) })
+	group.Go(func() error { return p.data.fetcher.Run(background) })
 	group.Go(func() error { return p.data.tokens.Run(background) })
 	group.Go(func() error { return (&reloading{postern: p}).run(serving) })
 	group.Go(func() error {
@@ -303,6 +313,9 @@ func (p *postern) close() error {
 		if e := l.Close(); !errors.Is(e, net.ErrClosed) {
 			err = errors.Join(err, e)
 		}
+	}
+	if p.tokens != nil {
+		p.tokens.Close()
 	}
 	return errors.Join(err, p.data.Close())
 }

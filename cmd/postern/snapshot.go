@@ -13,21 +13,36 @@ import (
 // is in force.
 type snapshot struct {
 	settings
-	checks extauthz.Snapshot // what answers Envoy
-	admin  *tls.Config       // of listen.admin; nil: none
-	api    *tls.Config       // of listen.api; nil: none
-	lost   []string          // environments that some keys have and the file no longer lists
+	checks  extauthz.Snapshot // what answers Envoy
+	sources []*keySource      // of the issuers' keys
+	admin   *tls.Config       // of listen.admin; nil: none
+	api     *tls.Config       // of listen.api; nil: none
+	lost    []string          // environments that some keys have and the file no longer lists
 }
 
 // newSnapshot builds all that s asks for, on the data that are open, and puts nothing in force.
-func (p *postern) newSnapshot(s settings) (*snapshot, error) {
+func (p *postern) newSnapshot(s settings) (_ *snapshot, err error) {
+	var before []*keySource
+	if now := p.now.Load(); now != nil {
+		before = now.sources
+	}
+	sources, err := openSources(p.data.fetcher, s.Config, before, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			closeSources(sources, before)
+		}
+	}()
 	o := s.gate
 	o.Keys, o.Registerer = p.data.keys, p.registry // whose counters go on counting
+	acceptTokens(&o, s.Config, p.tokens, sources)
 	authorizer, err := extauthz.New(o)
 	if err != nil {
 		return nil, err
 	}
-	n := &snapshot{settings: s, checks: extauthz.Snapshot{Authorizer: authorizer, Decisions: extauthz.DecisionLog(s.Telemetry.Log.Decisions)}}
+	n := &snapshot{settings: s, sources: sources, checks: extauthz.Snapshot{Authorizer: authorizer, Decisions: extauthz.DecisionLog(s.Telemetry.Log.Decisions)}}
 	if s.Authz.SharedSecret != nil {
 		n.checks.SharedSecret = s.Authz.SharedSecret.Bytes()
 	}

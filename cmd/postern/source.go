@@ -54,14 +54,15 @@ func (r *source) read() (settings, error) {
 	var secrets []string
 	all := sha256.New()
 	r.files = nil
+	noted := func(path string) ([]byte, fs.FileMode, error) {
+		content, mode, err := readFile(path, refused)
+		r.files = append(r.files, path)
+		_, _ = fmt.Fprintf(all, "%q %v %v %d\n", path, mode, err, len(content)) // a hash takes everything
+		_, _ = all.Write(content)
+		return content, mode, err
+	}
 	c, err := config.Load(r.path, config.Sources{
-		ReadFile: func(path string) ([]byte, fs.FileMode, error) {
-			content, mode, err := readFile(path, refused)
-			r.files = append(r.files, path)
-			_, _ = fmt.Fprintf(all, "%q %v %v %d\n", path, mode, err, len(content)) // a hash takes everything
-			_, _ = all.Write(content)
-			return content, mode, err
-		},
+		ReadFile: noted,
 		LookupEnv: func(name string) (string, bool) {
 			if value, known := r.variables[name]; known {
 				return value, true
@@ -74,12 +75,28 @@ func (r *source) read() (settings, error) {
 			return value, ok
 		},
 	})
+	for _, path := range keyFiles(c) {
+		_, _, _ = noted(path) // whoever builds the gate reads it, and says what is wrong with it
+	}
 	all.Sum(r.digest[:0])
 	s := settings{Config: c}
 	if !hardened || len(secrets) > 0 {
 		s.exposed = r.harden(secrets)
 	}
 	return s, err
+}
+
+// keyFiles are the files that hold key sets of issuers.
+func keyFiles(c *config.Config) (paths []string) {
+	if c == nil {
+		return nil
+	}
+	for _, i := range c.Issuers {
+		if i.JWKSFile != "" {
+			paths = append(paths, i.JWKSFile)
+		}
+	}
+	return paths
 }
 
 // maxRead is more than config takes of a file, so that it can refuse a longer one.

@@ -22,6 +22,7 @@ import (
 	"github.com/postern-auth/postern/internal/api"
 	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/internal/telemetry"
+	"github.com/postern-auth/postern/jwks"
 	"github.com/postern-auth/postern/keystore"
 )
 
@@ -60,12 +61,22 @@ func gateOptions(c *config.Config, found error) (extauthz.Options, []config.Prob
 		RejectSpoofed:     c.RejectSpoofed,
 		TrustedHops:       c.Authz.TrustedHops,
 		OnFailure:         extauthz.OnFailure(c.Authz.OnFailure),
+		Issuers:           issuerSpecs(c),
 	}
 	if c.Profile == config.ProfileMKA1 {
 		o.Identity = extauthz.IdentityMode(c.IdentityMode)
 	}
 	for _, p := range c.Policies {
 		o.Policies = append(o.Policies, policySpec(p))
+	}
+	for n, i := range c.Issuers {
+		if i.JWKSFile == "" {
+			continue
+		}
+		if err := jwks.NewFile(i.JWKSFile).Reload(time.Now()); err != nil {
+			findings.problems = append(findings.problems, c.Problem(fmt.Sprintf("issuers[%d].jwks_file", n), err.Error(),
+				"mend the file, or its path, which counts from the folder of this one"))
+		}
 	}
 	gate, err := extauthz.New(o) // once without keys, before anything is opened
 	findings.add(err)
