@@ -260,19 +260,23 @@ func (m *moment) UnmarshalJSON(data []byte) error {
 		if -secondsBelow < n && n < secondsBelow {
 			n *= 1000
 		}
-		*m = moment(time.UnixMilli(n).UTC())
-		return nil
+		return m.set(time.UnixMilli(n))
 	}
 	for _, layout := range []string{
 		time.RFC3339, "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05Z07", "2006-01-02T15:04:05Z07", "2006-01-02 15:04:05 -0700",
 		"2006-01-02 15:04:05", "2006-01-02T15:04:05", // a fraction of a second passes in each
 	} {
 		if t, err := time.Parse(layout, text); err == nil {
-			*m = moment(t.UTC())
-			return nil
+			return m.set(t)
 		}
 	}
 	return errMoment()
+}
+
+// set makes m t, which must not be what stands for no time.
+func (m *moment) set(t time.Time) error {
+	*m = moment(t.UTC())
+	return isTime("", &t)
 }
 
 func errMoment() error {

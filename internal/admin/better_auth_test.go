@@ -146,6 +146,8 @@ func TestBetterAuthRowsThatCannotBeAreRefused(t *testing.T) {
 		"half a refill":             {map[string]any{"refillAmount": 1}, "refillAmount: and refillInterval come together"},
 		"a window that cannot be":   {map[string]any{"rateLimitTimeWindow": 1}, "rate_limit: needs a window"},
 		"a time that is none":       {map[string]any{"expiresAt": "tomorrow"}, "expiresAt: is not a time"},
+		"the time of nobody":        {map[string]any{"expiresAt": "0001-01-01 00:00:00"}, "expiresAt: is out of range"},
+		"the same as a number":      {map[string]any{"expiresAt": -62135596800000}, "expiresAt: is out of range"},
 		"a time before all":         {map[string]any{"lastRequest": -1}, "last_used_at: is out of range"},
 		"permissions as a list":     {map[string]any{"permissions": []string{"a:b"}}, "permissions: is neither a JSON object nor the text of one"},
 		"permissions without lists": {map[string]any{"permissions": map[string]string{"a": "b"}}, `permissions: of "a" are not a list of actions`},

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -101,6 +102,9 @@ func newExportReader() lineReader {
 			return keystore.ImportedKey{}, "", invalid("secrets", "are missing", "postern keys export writes them")
 		}
 		for _, s := range l.Secrets {
+			if err := cmp.Or(isTime("secrets.created_at", s.CreatedAt), isTime("secrets.ends_at", s.EndsAt)); err != nil {
+				return keystore.ImportedKey{}, "", err
+			}
 			key.Secrets = append(key.Secrets, keystore.StoredSecret{
 				Kind:      keystore.HashKind(s.Kind),
 				LookupID:  orEmptyText(s.LookupID),

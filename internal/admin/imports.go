@@ -199,6 +199,10 @@ func (l *importedKey) key() (keystore.ImportedKey, error) {
 	if err != nil {
 		return keystore.ImportedKey{}, err
 	}
+	err = cmp.Or(isTime("expires_at", l.ExpiresAt), isTime("created_at", l.CreatedAt), isTime("updated_at", l.UpdatedAt), isTime("last_used_at", l.LastUsedAt))
+	if err != nil {
+		return keystore.ImportedKey{}, err
+	}
 	return keystore.ImportedKey{
 		KeySpec:    spec,
 		ID:         l.ID,
@@ -208,6 +212,14 @@ func (l *importedKey) key() (keystore.ImportedKey, error) {
 		UpdatedAt:  orZero(l.UpdatedAt),
 		LastUsedAt: orZero(l.LastUsedAt),
 	}, nil
+}
+
+// isTime refuses 0001-01-01T00:00:00Z, which some write where they know no time: it would read as none, and as an end that is never.
+func isTime(field string, t *time.Time) error {
+	if t == nil || !t.IsZero() {
+		return nil
+	}
+	return invalid(field, "is out of range", "leave it out, or choose a year from 1970 to 9999")
 }
 
 // reply says what became of the lines.

@@ -125,6 +125,22 @@ func TestImportOfLimits(t *testing.T) {
 	}
 }
 
+// The time that some write where they know none is no time here: as an end it would be never.
+func TestImportOfAnEndThatIsNone(t *testing.T) {
+	t.Parallel()
+	r := open(t, nil)
+	for format, end := range map[string]string{
+		"sha256":  `"hash":"` + hash("a") + `","expires_at":"0001-01-01T00:00:00Z"`,
+		"postern": `"secrets":[{"kind":"sha256","hash":"x","ends_at":"0001-01-01T00:00:00Z"}]`,
+	} {
+		result, err := r.client().Import(t.Context(), admin.ImportOptions{Format: format}, strings.NewReader(`{`+end+`}`))
+		_ = refusal(t, err, http.StatusUnprocessableEntity)
+		if len(result.Refused) != 1 || !strings.Contains(result.Refused[0].Problem, "s_at: is out of range") {
+			t.Errorf("%s: refused %+v", format, result.Refused)
+		}
+	}
+}
+
 func TestImportMakesTenants(t *testing.T) {
 	t.Parallel()
 	r := open(t, nil)
