@@ -22,19 +22,26 @@ const unrecorded = ""
 
 func changes() map[string]change {
 	return map[string]change{
-		"/v1/tenants":                  {"", `{"id":"acme"}`, "tenant.create"},
-		"/v1/tenants/{tenant}/suspend": {"/v1/tenants/default/suspend", "", "tenant.suspend"},
-		"/v1/tenants/{tenant}/resume":  {"/v1/tenants/idle/resume", "", "tenant.resume"},
-		"/v1/keys":                     {"", "{}", "key.create"},
-		"/v1/keys/{id}/disable":        {"/v1/keys/KEY/disable", "", "key.disable"},
-		"/v1/keys/{id}/enable":         {"/v1/keys/disabled/enable", "", "key.enable"},
-		"/v1/keys/{id}/revoke":         {"/v1/keys/KEY/revoke", "", "key.revoke"},
-		"/v1/keys/{id}/update":         {"/v1/keys/KEY/update", `{"name":"x","metadata":{"a":1}}`, "key.update"},
-		"/v1/keys/{id}/rotate":         {"/v1/keys/KEY/rotate", "", "key.rotate"},
-		"/v1/keys/{id}/end-old":        {"/v1/keys/rotated/end-old", "", "key.end_old"},
-		"/v1/tenants/{tenant}/update":  {"/v1/tenants/idle/update", `{"name":"x"}`, "tenant.update"},
-		"/v1/keys/verify":              {"", `{"key":"PRINTED"}`, unrecorded},
-		"/v1/import":                   {"/v1/import?format=sha256", `{"hash":"` + hash("x") + `"}`, "keys.import"},
+		"/v1/tenants":                                      {"", `{"id":"acme"}`, "tenant.create"},
+		"/v1/tenants/{tenant}/suspend":                     {"/v1/tenants/default/suspend", "", "tenant.suspend"},
+		"/v1/tenants/{tenant}/resume":                      {"/v1/tenants/idle/resume", "", "tenant.resume"},
+		"/v1/keys":                                         {"", "{}", "key.create"},
+		"/v1/keys/{id}/disable":                            {"/v1/keys/KEY/disable", "", "key.disable"},
+		"/v1/keys/{id}/enable":                             {"/v1/keys/disabled/enable", "", "key.enable"},
+		"/v1/keys/{id}/revoke":                             {"/v1/keys/KEY/revoke", "", "key.revoke"},
+		"/v1/keys/{id}/update":                             {"/v1/keys/KEY/update", `{"name":"x","metadata":{"a":1}}`, "key.update"},
+		"/v1/keys/{id}/rotate":                             {"/v1/keys/KEY/rotate", "", "key.rotate"},
+		"/v1/keys/{id}/end-old":                            {"/v1/keys/rotated/end-old", "", "key.end_old"},
+		"/v1/tenants/{tenant}/update":                      {"/v1/tenants/idle/update", `{"name":"x"}`, "tenant.update"},
+		"/v1/keys/verify":                                  {"", `{"key":"PRINTED"}`, unrecorded},
+		"/v1/tenants/{tenant}/providers":                   {"/v1/tenants/default/providers", strings.Replace(aProvider, "idp", "new", 1), "provider.create"},
+		"/v1/tenants/{tenant}/providers/{provider}/delete": {"/v1/tenants/default/providers/idp/delete", "", "provider.delete"},
+		"/v1/tenants/{tenant}/providers/{provider}/test":   {"/v1/tenants/default/providers/idp/test", "", unrecorded},
+		"/v1/tenants/{tenant}/users":                       {"/v1/tenants/default/users", `{"email":"carl@example.com"}`, "user.create"},
+		"/v1/tenants/{tenant}/users/{user}/update":         {"/v1/tenants/default/users/ACTIVE/update", `{"display_name":"Ann"}`, "user.update"},
+		"/v1/tenants/{tenant}/users/{user}/deactivate":     {"/v1/tenants/default/users/ACTIVE/deactivate", "", "user.deactivate"},
+		"/v1/tenants/{tenant}/users/{user}/activate":       {"/v1/tenants/default/users/GONE/activate", "", "user.activate"},
+		"/v1/import":                                       {"/v1/import?format=sha256", `{"hash":"` + hash("x") + `"}`, "keys.import"},
 	}
 }
 
@@ -64,13 +71,14 @@ func TestEveryChangeIsAudited(t *testing.T) {
 				line = `{"id":"rotated","hash":"` + hash("rotated") + `"}`
 				must(r.client().Import(t.Context(), admin.ImportOptions{Format: "sha256"}, strings.NewReader(line)))(t)
 				must(r.client().RotateKey(t.Context(), "rotated", admin.RotateRequest{}))(t)
+				active, inactive := r.populate(t)
 				before := len(audited(t, r, ""))
 				logged := r.log.String()
 
 				if tt.target == "" {
 					tt.target = pattern
 				}
-				got := r.send(method, strings.ReplaceAll(tt.target, "KEY", key.ID), strings.ReplaceAll(tt.body, "PRINTED", key.Printed), func(r *http.Request) {
+				got := r.send(method, strings.NewReplacer("KEY", key.ID, "ACTIVE", active, "GONE", inactive).Replace(tt.target), strings.ReplaceAll(tt.body, "PRINTED", key.Printed), func(r *http.Request) {
 					*r = *r.WithContext(keystore.WithActor(r.Context(), "uid:1000"))
 				})
 				if got.Code >= 300 {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/postern-auth/postern/extauthz"
 	"github.com/postern-auth/postern/internal/admin"
+	"github.com/postern-auth/postern/internal/federation"
 	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/internal/telemetry"
 	"github.com/postern-auth/postern/keystore"
@@ -39,6 +40,7 @@ var pepper = bytes.Repeat([]byte("pepper.."), 4)
 type room struct {
 	db      *store.DB
 	keys    *keystore.Store
+	users   *federation.Store
 	options admin.Options
 	log     *logged
 }
@@ -102,6 +104,11 @@ func open(t *testing.T, change func(*keystore.Options, *admin.Options)) *room {
 		}
 	})
 	options.Keys = keys
+	users, err := federation.Open(federation.Options{DB: db, Change: gateOf(keys)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.Users = users
 	profile, _ := extauthz.ProfileByName("default")
 	gate, err := extauthz.New(extauthz.Options{Profile: profile, Environments: storeOptions.Environments, Keys: keys})
 	if err != nil {
@@ -111,7 +118,40 @@ func open(t *testing.T, change func(*keystore.Options, *admin.Options)) *room {
 		reason, err := gate.Verify(ctx, printed, now)
 		return admin.Verdict{Valid: reason == extauthz.ReasonAllowed, Reason: reason.String()}, err
 	}
-	return &room{db: db, keys: keys, options: options, log: log}
+	return &room{db: db, keys: keys, users: users, options: options, log: log}
+}
+
+// gateOf has changes of users pass the gate of keys, as cmd/postern does.
+func gateOf(keys *keystore.Store) func(context.Context, time.Time, func(*store.Tx) (*federation.Event, error)) error {
+	return func(ctx context.Context, now time.Time, fn func(*store.Tx) (*federation.Event, error)) error {
+		return keys.Change(ctx, now, func(tx *store.Tx) (*keystore.Record, error) {
+			e, err := fn(tx)
+			if e == nil || err != nil {
+				return nil, err
+			}
+			record := &keystore.Record{Action: e.Action, Tenant: e.Tenant, Environment: e.Environment}
+			for _, d := range e.Details {
+				record.Details = append(record.Details, keystore.Detail{Name: d.Name, Texts: d.Texts})
+			}
+			return record, nil
+		})
+	}
+}
+
+// aProvider is a request for one.
+const aProvider = `{"provider_id":"idp","display_name":"Ours","issuer":"https://auth.example.com","jwks_uri":"https://auth.example.com/jwks.json","allowed_audiences":["a"]}`
+
+// populate gives the tenant default the provider idp, an active user and an inactive one, whose ids it returns.
+func (r *room) populate(t *testing.T) (active, inactive string) {
+	t.Helper()
+	o := federation.Owner{Tenant: "default", Environment: "LIVE"}
+	spec := federation.ProviderSpec{
+		ID: "idp", DisplayName: "Ours", Issuer: "https://auth.example.com", JWKSURI: "https://auth.example.com/jwks.json", AllowedAudiences: []string{"a"},
+	}
+	must(r.users.PutProvider(t.Context(), o, spec, moment))(t)
+	ann := must(r.users.CreateUser(t.Context(), o, federation.UserSpec{Email: "ann@example.com"}, moment))(t)
+	bob := must(r.users.CreateUser(t.Context(), o, federation.UserSpec{Email: "bob@example.com", IsInactive: true}, moment))(t)
+	return ann.ID, bob.ID
 }
 
 // client returns a client in process.

@@ -142,6 +142,9 @@ func TestWhatIsDoneOverTheNetwork(t *testing.T) {
 		"/v1/audit", "/v1/check", "/v1/store/check", "/v1/keys", "/v1/keys/{id}", "/v1/keys/{id}/disable", "/v1/keys/{id}/enable", "/v1/keys/{id}/revoke", "/v1/status", "/v1/tenants",
 		"/v1/keys/{id}/end-old", "/v1/keys/{id}/rotate", "/v1/keys/{id}/update", "/v1/keys/verify",
 		"/v1/tenants/{tenant}", "/v1/tenants/{tenant}/resume", "/v1/tenants/{tenant}/suspend", "/v1/tenants/{tenant}/update",
+		"/v1/tenants/{tenant}/providers", "/v1/tenants/{tenant}/providers/{provider}", "/v1/tenants/{tenant}/providers/{provider}/delete",
+		"/v1/tenants/{tenant}/providers/{provider}/test", "/v1/tenants/{tenant}/users", "/v1/tenants/{tenant}/users/{user}",
+		"/v1/tenants/{tenant}/users/{user}/update", "/v1/tenants/{tenant}/users/{user}/deactivate", "/v1/tenants/{tenant}/users/{user}/activate",
 	}
 	r := remote(t)
 	for pattern, methods := range admin.Resources() {
