@@ -49,8 +49,14 @@ type data struct {
 	lost     []string          // environments that some keys have and the file no longer lists
 }
 
-// Close closes both.
-func (d *data) Close() error { return errors.Join(d.keys.Close(), d.db.Close()) }
+// Close closes them.
+func (d *data) Close() error {
+	var err error
+	if d.users != nil {
+		err = d.users.Close()
+	}
+	return errors.Join(err, d.keys.Close(), d.db.Close())
+}
 
 // errRunning says that a Postern answers on admin.sock, and so has the database.
 var errRunning = errors.New("postern runs already")

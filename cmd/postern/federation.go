@@ -9,15 +9,25 @@ import (
 	"github.com/postern-auth/postern/config"
 	"github.com/postern-auth/postern/internal/federation"
 	"github.com/postern-auth/postern/internal/store"
+	"github.com/postern-auth/postern/jwks"
 	"github.com/postern-auth/postern/keystore"
 )
+
+// keySetWait is how long an exchange waits for the first keys of a provider: as long as a fetch may take.
+const keySetWait = 5 * time.Second
 
 // openFederation opens the providers and users in d. Nil where the profile has none.
 func openFederation(c *config.Config, d *data, a access) (*federation.Store, error) {
 	if c.Profile != config.ProfileMLM {
 		return nil, nil
 	}
-	o := federation.Options{DB: d.db}
+	o := federation.Options{DB: d.db, Keys: func(jwksURI, issuer string) (federation.KeySet, error) {
+		set, err := d.fetcher.Remote(jwks.RemoteOptions{URL: jwksURI, Issuer: issuer, OnDemand: true, Wait: keySetWait})
+		if err != nil {
+			return nil, err
+		}
+		return set, nil
+	}}
 	if a != reading {
 		o.Change = func(ctx context.Context, now time.Time, fn func(*store.Tx) (*federation.Event, error)) error {
 			return d.keys.Change(ctx, now, func(tx *store.Tx) (*keystore.Record, error) {
@@ -52,10 +62,15 @@ func (community) providers() *prometheus.Desc {
 	return prometheus.NewDesc("postern_providers", "Tenants' identity providers, active or not (profile mlm).", nil, nil)
 }
 
+func (community) keySets() *prometheus.Desc {
+	return prometheus.NewDesc("postern_provider_key_sets", "Key sets of tenants' identity providers that are held, of at most 1,024 (profile mlm).", nil, nil)
+}
+
 // Describe says what is counted.
 func (c community) Describe(to chan<- *prometheus.Desc) {
 	to <- c.users()
 	to <- c.providers()
+	to <- c.keySets()
 }
 
 // Collect counts.
@@ -67,4 +82,5 @@ func (c community) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(c.users(), prometheus.GaugeValue, float64(s.Active), "active")
 	to <- prometheus.MustNewConstMetric(c.users(), prometheus.GaugeValue, float64(s.Inactive), "inactive")
 	to <- prometheus.MustNewConstMetric(c.providers(), prometheus.GaugeValue, float64(s.Providers))
+	to <- prometheus.MustNewConstMetric(c.keySets(), prometheus.GaugeValue, float64(s.KeySets))
 }
