@@ -35,6 +35,8 @@ type cli struct {
 	Store     storeCmd     `cmd:"" help:"The database: examine it, back it up, restore it, compact it."`
 	Token     tokenCmd     `cmd:"" help:"Short-lived tokens."`
 
+	SigningKeys signingKeysCmd `cmd:"" name:"signing-keys" help:"The keys that sign Postern's own tokens."`
+
 	Login     loginCmd     `cmd:"" help:"Store the credential of a customer."`
 	Logout    logoutCmd    `cmd:"" help:"Remove stored credentials."`
 	Configure configureCmd `cmd:"" help:"Store server, profile and credential of a customer."`

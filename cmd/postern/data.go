@@ -91,6 +91,7 @@ func (s settings) withData(ctx context.Context, out *output, a access, work func
 	options := adminOptions(s.Config, d.keys)
 	options.Users = d.users
 	options.Log, options.Alone, options.Verify = log, true, verifyInProcess(s.Config, d.keys)
+	d.serveTokens(&options)
 	handler := ownActor(admin.NewHandler(options))
 	err = explained(work(admin.NewClient(admin.HandlerTransport(handler))))
 	return errors.Join(err, d.Close())

@@ -166,6 +166,7 @@ func (p *postern) listen(ctx context.Context) error {
 	options.Status, options.Log, options.Users = p.status, p.log, p.data.users
 	options.Check = explain(func() *extauthz.Authorizer { return p.now.Load().checks.Authorizer })
 	options.Verify = p.verify
+	p.data.serveTokens(&options)
 	watchers := telemetry.NewHandler(p.health, p.registry, p.log)
 	for _, place := range c.listeners() {
 		mode := os.FileMode(0o600)

@@ -41,6 +41,9 @@ func changes() map[string]change {
 		"/v1/tenants/{tenant}/users/{user}/update":         {"/v1/tenants/default/users/ACTIVE/update", `{"display_name":"Ann"}`, "user.update"},
 		"/v1/tenants/{tenant}/users/{user}/deactivate":     {"/v1/tenants/default/users/ACTIVE/deactivate", "", "user.deactivate"},
 		"/v1/tenants/{tenant}/users/{user}/activate":       {"/v1/tenants/default/users/GONE/activate", "", "user.activate"},
+		"/v1/signing-keys/rotate":                          {"", "", "signing_key.rotate"},
+		"/v1/tokens/revoke":                                {"", `{"jti":"j"}`, "token.revoke"},
+		"/v1/tokens/inspect":                               {"", `{"token":"x"}`, unrecorded},
 		"/v1/import":                                       {"/v1/import?format=sha256", `{"hash":"` + hash("x") + `"}`, "keys.import"},
 	}
 }
@@ -62,7 +65,7 @@ func TestEveryChangeIsAudited(t *testing.T) {
 			}
 			t.Run(pattern, func(t *testing.T) {
 				t.Parallel()
-				r := open(t, nil)
+				r := withTokens(t)
 				key := must(r.client().CreateKey(t.Context(), admin.KeyRequest{}))(t)
 				must(r.client().CreateTenant(t.Context(), admin.TenantRequest{ID: "idle"}))(t)
 				must(r.client().SuspendTenant(t.Context(), "idle"))(t)

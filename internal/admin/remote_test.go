@@ -140,6 +140,7 @@ func TestWhatIsDoneOverTheNetwork(t *testing.T) {
 	only := []string{"/v1/backup", "/v1/export", "/v1/import"} // whole files of hashes
 	both := []string{
 		"/v1/audit", "/v1/check", "/v1/store/check", "/v1/keys", "/v1/keys/{id}", "/v1/keys/{id}/disable", "/v1/keys/{id}/enable", "/v1/keys/{id}/revoke", "/v1/status", "/v1/tenants",
+		"/v1/signing-keys", "/v1/signing-keys/rotate", "/v1/tokens/revoke", "/v1/tokens/inspect",
 		"/v1/keys/{id}/end-old", "/v1/keys/{id}/rotate", "/v1/keys/{id}/update", "/v1/keys/verify",
 		"/v1/tenants/{tenant}", "/v1/tenants/{tenant}/resume", "/v1/tenants/{tenant}/suspend", "/v1/tenants/{tenant}/update",
 		"/v1/tenants/{tenant}/providers", "/v1/tenants/{tenant}/providers/{provider}", "/v1/tenants/{tenant}/providers/{provider}/delete",

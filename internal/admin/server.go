@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/postern-auth/postern/internal/federation"
+	"github.com/postern-auth/postern/internal/token"
 	"github.com/postern-auth/postern/keystore"
 )
 
@@ -49,6 +50,15 @@ type Options struct {
 
 	// Users are the tenants' users, with their providers. Nil: the profile has none, and says so.
 	Users *federation.Store
+
+	// Tokens are those that Postern makes. Nil: Sealed says why, or there are none.
+	Tokens *token.Authority
+
+	// Sealed is what is answered about tokens where the signing keys cannot be used: an [*Error].
+	Sealed error
+
+	// Inspect says what is known of a token, and its error that this cannot be said now. Nil: /v1/tokens/inspect is not served.
+	Inspect func(ctx context.Context, text string, now time.Time) (Inspection, error)
 
 	// Log gets what replies leave out. Nil: nowhere. Changes are logged by Keys, with the actor of the request's context.
 	Log *slog.Logger
@@ -108,6 +118,7 @@ func (h *handler) resources() map[string]map[string]endpoint {
 		"/v1/check":                    post(h.check),
 	}
 	maps.Copy(all, h.userResources())
+	maps.Copy(all, h.tokenResources())
 	return all
 }
 

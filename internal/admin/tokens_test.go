@@ -1,0 +1,117 @@
+package admin_test
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postern-auth/postern/internal/admin"
+	"github.com/postern-auth/postern/internal/store"
+	"github.com/postern-auth/postern/internal/token"
+	"github.com/postern-auth/postern/keystore"
+)
+
+// withTokens opens a room that has tokens of its own.
+func withTokens(t *testing.T) *room {
+	t.Helper()
+	r := open(t, nil)
+	tokens, err := token.Open(token.Options{
+		DB: r.db, Secret: bytes.Repeat([]byte("s"), 32), Form: token.FormDefault, Settings: token.Settings{Issuer: "https://api.example.com"},
+		Change: func(ctx context.Context, now time.Time, fn func(*store.Tx) (*token.Event, error)) error {
+			return r.keys.Change(ctx, now, func(tx *store.Tx) (*keystore.Record, error) {
+				e, err := fn(tx)
+				if e == nil || err != nil {
+					return nil, err
+				}
+				record := &keystore.Record{Action: e.Action, Tenant: e.Tenant, Environment: e.Environment, KeyID: e.KeyID}
+				for _, d := range e.Details {
+					record.Details = append(record.Details, keystore.Detail(d))
+				}
+				return record, nil
+			})
+		},
+	}, moment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.options.Tokens = tokens
+	r.options.Inspect = func(_ context.Context, text string, _ time.Time) (admin.Inspection, error) {
+		return admin.Inspection{Reason: "malformed: " + text[:1]}, nil
+	}
+	return r
+}
+
+func TestShapesOfTokens(t *testing.T) {
+	t.Parallel()
+	r := withTokens(t)
+	first := r.options.Tokens.Keys()[0].ID
+	key := func(kid, state, from, began string) string {
+		return `{"kid":"` + kid + `","algorithm":"EdDSA","state":"` + state + `","published_at":` + momentText + `,"signs_from":` + from + `,"began_at":` + began + `,"retired_at":null}`
+	}
+	signing := key(first, "signing", momentText, momentText)
+	expect(t, r, 200, `{"signing_keys":[`+signing+"\n]}", "GET", "/v1/signing-keys", "")
+	got := r.send("POST", "/v1/signing-keys/rotate", "").Body.String()
+	second := r.options.Tokens.Keys()[1].ID
+	published := key(second, "published", `"2026-11-02T10:00:00Z"`, "null")
+	if got != published+"\n" {
+		t.Errorf("%s, want %s", got, published)
+	}
+	expect(t, r, 200, published, "POST", "/v1/signing-keys/rotate", "{}")
+	expect(t, r, 200, `{"signing_keys":[`+signing+"\n,"+published+"\n]}", "GET", "/v1/signing-keys", "")
+
+	expect(t, r, 200, `{"jti":"j","session":null,"user":null,"tenant":null,"sessions_ended":0}`, "POST", "/v1/tokens/revoke", `{"jti":"j"}`)
+	expect(t, r, 200, `{"jti":null,"session":"s","user":null,"tenant":null,"sessions_ended":0}`, "POST", "/v1/tokens/revoke", `{"session":"s"}`)
+	for range 2 {
+		spec := token.SessionSpec{Tenant: "default", Environment: "LIVE", User: "u", Provider: "p", ExternalID: "e", KeyID: "k"}
+		if _, _, err := r.options.Tokens.OpenSession(t.Context(), spec, moment); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect(t, r, 200, `{"jti":null,"session":null,"user":"u","tenant":"default","sessions_ended":2}`, "POST", "/v1/tokens/revoke", `{"user":"u","environment":"LIVE"}`)
+	g := token.Grant{ID: "other", Tenant: "default", Environment: "LIVE", Subject: "u", IssuedAt: moment, ExpiresAt: moment.Add(time.Hour)}
+	if !r.options.Tokens.Revoked(&g) {
+		t.Error("a token of a user whose tokens were revoked passes")
+	}
+	expect(t, r, 200, `{"valid":false,"reason":"malformed: x","verified":false,"header":null,"claims":null}`, "POST", "/v1/tokens/inspect", `{"token":"x.y.z"}`)
+}
+
+func TestWhatCannotBeRevokedIsRefused(t *testing.T) {
+	t.Parallel()
+	r := withTokens(t)
+	for body, want := range map[string]string{
+		`{}`:                                         "exactly one of",
+		`{"jti":"a","user":"b"}`:                     "exactly one of",
+		`{"jti":"a","tenant":"default"}`:             "goes with user only",
+		`{"session":"a","environment":""}`:           "",
+		`{"user":"u","environment":"X"}`:             "is not configured",
+		`{"user":"u","tenant":"nobody"}`:             `no tenant \"nobody\"`,
+		`{"jti":"` + strings.Repeat("a", 257) + `"}`: "has more than 256 bytes",
+		`{"token":"a"}`:                              "",
+	} {
+		got := r.send("POST", "/v1/tokens/revoke", body)
+		if ok := got.Code == http.StatusOK; !strings.Contains(got.Body.String(), want) || ok != (body == `{"session":"a","environment":""}`) {
+			t.Errorf("%s: %d %s", body, got.Code, got.Body)
+		}
+	}
+	r.options.DefaultTenant = ""
+	if got := r.send("POST", "/v1/tokens/revoke", `{"user":"u"}`); got.Code != http.StatusBadRequest || !strings.Contains(got.Body.String(), `"field":"tenant"`) {
+		t.Errorf("%d %s", got.Code, got.Body)
+	}
+}
+
+func TestKeysThatCannotBeUnsealedAreSaidToBeSo(t *testing.T) {
+	t.Parallel()
+	r := open(t, nil)
+	if got := r.send("GET", "/v1/signing-keys", ""); got.Code != http.StatusNotFound {
+		t.Errorf("without tokens: %d %s", got.Code, got.Body)
+	}
+	r.options.Sealed = &admin.Error{Status: http.StatusServiceUnavailable, Message: "sealed", Hint: "restore"}
+	for _, target := range []string{"/v1/signing-keys/rotate", "/v1/tokens/revoke", "/v1/tokens/inspect"} {
+		if got := r.send("POST", target, "{}"); got.Code != http.StatusServiceUnavailable || got.Body.String() != `{"error":"sealed","hint":"restore"}`+"\n" {
+			t.Errorf("%s: %d %s", target, got.Code, got.Body)
+		}
+	}
+}
