@@ -113,7 +113,7 @@ func (r *Rules) judge(c *Claims, typ string, now time.Time) error {
 		return fmt.Errorf("%w: %.200q is not %q", ErrIssuer, c.Issuer, r.Issuer)
 	}
 	if len(c.Audience) == 0 || !r.AnyAudience && !slices.ContainsFunc(c.Audience, r.isAudience) {
-		return fmt.Errorf("%w: none of %.200q", ErrAudience, c.Audience)
+		return fmt.Errorf("%w: %d, among them %.200q", ErrAudience, len(c.Audience), c.Audience[:min(len(c.Audience), 3)])
 	}
 	if err := r.judgeTimes(c, now); err != nil {
 		return err

@@ -290,6 +290,20 @@ func TestTheSubjectIsTheClaimThatTheRulesName(t *testing.T) {
 	}
 }
 
+// What is logged stays short, whatever a token holds.
+func TestAnErrorQuotesLittleOfTheClaims(t *testing.T) {
+	t.Parallel()
+	s := newSigner(t, jwks.EdDSA, "k1")
+	long := strings.Repeat("a", 5000)
+	for _, payload := range []string{
+		`"iss":"` + long + `"`, `"aud":"` + long + `"`, `"aud":["` + strings.Repeat(`a","`, 1000) + `"]`, `"sub":"` + long + `"`,
+	} {
+		if _, err := verify(t, verifier(t, s), s.token(t, claims(t, payload))); err == nil || len(err.Error()) > 400 {
+			t.Errorf("%.20s…: an error of %d bytes", payload, len(fmt.Sprint(err)))
+		}
+	}
+}
+
 func TestAnyAudienceIsStillAnAudience(t *testing.T) {
 	t.Parallel()
 	s := newSigner(t, jwks.EdDSA, "k1")
