@@ -67,7 +67,7 @@ func TestAKeyThatIsNotForVerifyingIsLeftOut(t *testing.T) {
 		"no exponent":                  rsa.jwk(t, `"e":null`),
 		"modulus even":                 rsa.jwk(t, `"n":"`+point(rsa, "n")[:341]+`A"`),
 		"modulus of 2047 bits":         rsa.jwk(t, `"n":"f`+strings.Repeat("_", 340)+`w"`),
-		"modulus of 8200 bits":         rsa.jwk(t, `"n":"`+strings.Repeat("_", 1366)+`w"`),
+		"modulus of 8200 bits":         rsa.jwk(t, `"n":"`+strings.Repeat("_", 1366)+`8"`),
 		"modulus with a leading zero":  rsa.jwk(t, `"n":"AAAA`+point(rsa, "n")+`"`),
 		"no modulus":                   rsa.jwk(t, `"n":null`),
 	} {
