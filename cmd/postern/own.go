@@ -3,6 +3,7 @@ package main
 // Postern's own endpoints, listen.api: how its calls are put before the gate, and what the file says about them.
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"github.com/postern-auth/postern/config"
 	"github.com/postern-auth/postern/extauthz"
 	"github.com/postern-auth/postern/internal/api"
+	"github.com/postern-auth/postern/internal/token"
 	"github.com/postern-auth/postern/keystore"
 )
 
@@ -50,7 +52,10 @@ func (p *postern) serveAPI(l net.Listener) server {
 	p.api = api.New(api.Options{
 		Site:   p.now.Load().site,
 		Guard:  p.guard,
-		Tokens: p.data.tokens, Federation: p.data.users,
+		Tokens: p.data.tokens, Examine: p.examine, Federation: p.data.users,
+		Read: func(ctx context.Context, text string, now time.Time) (token.Grant, bool, error) {
+			return p.service.OwnGrant(ctx, text, now)
+		},
 		Refuse: func(c api.Class) api.Reply { return replyOf(p.service.Refusal(classOf(c))) },
 		Log:    p.log,
 	})
@@ -132,13 +137,37 @@ func decisionOf(o extauthz.Outcome) api.Decision {
 		d.Refusal = replyOf(o.Refusal)
 		return d
 	}
-	who := &o.Principal
-	d.Caller = &api.Caller{
+	d.Caller = callOf(&o.Principal)
+	return d
+}
+
+// callOf is who calls.
+func callOf(who *extauthz.Principal) *api.Caller {
+	c := &api.Caller{
 		Token: who.Kind == extauthz.CredentialToken, Tenant: who.Tenant, Organization: who.TenantKind == keystore.KindOrganization,
 		Environment: who.Environment, EndUser: who.EndUser, Permissions: who.Permissions, ExpiresAt: who.ExpiresAt,
 		KeyID: who.KeyID, KeyName: who.KeyName, KeyStart: who.KeyStart, KeyExpiresAt: who.KeyExpiresAt, Delegates: who.Delegates,
 	}
-	return d
+	if g := who.Grant; g != nil {
+		c.Provider, c.ExternalID = g.Provider, g.ExternalID
+		if g.Session != "" {
+			c.EndUser = g.Subject
+		}
+	}
+	return c
+}
+
+// examine says what a credential proves now, beside what any route would demand.
+func (p *postern) examine(ctx context.Context, text string, now time.Time) (*api.Facts, error) {
+	who, err := p.service.Introspect(ctx, text, now)
+	if err != nil || who.Kind == extauthz.CredentialNone {
+		return nil, err
+	}
+	facts := &api.Facts{Caller: *callOf(&who)}
+	if g := who.Grant; g != nil {
+		facts.Subject, facts.Audience, facts.ID, facts.IssuedAt = g.Subject, g.Audience, g.ID, g.IssuedAt
+	}
+	return facts, nil
 }
 
 func replyOf(r extauthz.Refusal) api.Reply {

@@ -19,6 +19,15 @@ const (
 	tokenURL = "/oauth/token"
 )
 
+// formOf is a form of names and values.
+func formOf(pairs ...string) string {
+	v := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		v.Add(pairs[i], pairs[i+1])
+	}
+	return v.Encode()
+}
+
 // exchangeOf is an exchange of a key, changed: a name with "" is left out.
 func exchangeOf(printed string, pairs ...string) string {
 	v := url.Values{
@@ -184,12 +193,66 @@ func TestTokenExchangeRefuses(t *testing.T) {
 	}
 }
 
+// Interface section 6, RFC 7662: who may ask, and what is said: of keys and of tokens of ours, within the caller's tenant and
+// environment.
+func TestIntrospection(t *testing.T) {
+	t.Parallel()
+	e := servingAPI(t, "profile: default\nenvironments: [{ name: LIVE, key_prefix: l_ }, { name: TEST, key_prefix: t_ }]\n")
+	e.tenant(t, keystore.TenantSpec{ID: "other"})
+	ends := time.Now().Add(time.Hour)
+	_, asks := e.create(t, keystore.KeySpec{Permissions: []string{"postern:introspect"}})
+	_, may := e.create(t, keystore.KeySpec{})
+	k, printed := e.create(t, keystore.KeySpec{Permissions: []string{"a:b", "c:d"}, ExpiresAt: ends})
+	_, foreign := e.create(t, keystore.KeySpec{Tenant: "other"})
+	_, test := e.create(t, keystore.KeySpec{Environment: "TEST"})
+	auth := "X-API-Key: " + asks
+	got := e.do(t, "POST", "/oauth/introspect", formOf("token", printed, "token_type_hint", "x"), auth, asForm)
+	var said map[string]any
+	if err := json.Unmarshal([]byte(got.Body), &said); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"active": true, "client_id": k.ID, "sub": "default", "exp": float64(ends.Unix()), "scope": "a:b c:d",
+		"tenant": "default", "environment": "LIVE",
+	}
+	if diff := cmp.Diff(want, said); diff != "" || got.Status != 200 {
+		t.Errorf("of a key: %d (-want +got):\n%s", got.Status, diff)
+	}
+	for name, text := range map[string]string{"of another tenant": foreign, "of another environment": test, "unknown": "x", "a forged token": "a.b.c", "a forged key": printed + "x"} {
+		if got := e.do(t, "POST", "/oauth/introspect", formOf("token", text), auth, asForm); got.Status != 200 || got.Body != `{"active":false}` {
+			t.Errorf("%s: %d %s", name, got.Status, got.Body)
+		}
+	}
+	const client = `{"error":"invalid_client","error_description":"The client could not be authenticated."}`
+	for name, c := range map[string]struct {
+		header, body string
+		status       int
+		want         string
+	}{
+		"nobody":            {"X-Y: z", formOf("token", printed), 401, client},
+		"an unknown caller": {"Authorization: Bearer x", formOf("token", printed), 401, client},
+		"a caller who may not": {"X-API-Key: " + may, formOf("token", printed), 403,
+			`{"type":"urn:postern:error:forbidden","title":"Forbidden","status":403,"detail":"The credential does not allow this request."}`},
+		"about nothing": {auth, "", 400, `{"error":"invalid_request","error_description":"token is required."}`},
+		"twice":         {auth, "token=a&token=b", 400, `{"error":"invalid_request","error_description":"a parameter is given twice"}`},
+	} {
+		got := e.do(t, "POST", "/oauth/introspect", c.body, c.header, asForm)
+		if got.Status != c.status || got.Body != c.want {
+			t.Errorf("%s: %d %s, want %s", name, got.Status, got.Body, c.want)
+		}
+		if challenges := got.Header["Www-Authenticate"]; (got.Status == 401) != (len(challenges) == 2) {
+			t.Errorf("%s: challenges %q", name, challenges)
+		}
+	}
+}
+
 // RFC 8414, RFC 9728: where what is; with a path after the well-known one where the URL has one.
 func TestMetadataOfTheDefaultProfile(t *testing.T) {
 	t.Parallel()
 	e := servingAPI(t, "profile: default\npublic_url: https://api.example.com/base\nresource_metadata: true\n")
 	const issuer = `{"issuer":"https://api.example.com/base","jwks_uri":"https://api.example.com/.well-known/jwks.json",` +
-		`"token_endpoint":"https://api.example.com/oauth/token","response_types_supported":[],` +
+		`"token_endpoint":"https://api.example.com/oauth/token","introspection_endpoint":"https://api.example.com/oauth/introspect",` +
+		`"revocation_endpoint":"https://api.example.com/oauth/revoke","response_types_supported":[],` +
 		`"grant_types_supported":["urn:ietf:params:oauth:grant-type:token-exchange"],"token_endpoint_auth_methods_supported":["none"]}`
 	const resource = `{"resource":"https://api.example.com/base","authorization_servers":["https://api.example.com/base"],` +
 		`"jwks_uri":"https://api.example.com/.well-known/jwks.json","bearer_methods_supported":["header"]}`

@@ -52,6 +52,8 @@ func newMetadata(s Settings) metadata {
 	if s.Form == FormDefault {
 		paths, _ := s.own()
 		issuer.TokenEndpoint = s.origin() + paths[grants]
+		issuer.IntrospectionEndpoint = s.origin() + paths[introspect]
+		issuer.RevocationEndpoint = s.origin() + paths[revoke]
 		issuer.GrantTypes = []string{grantExchange}
 		issuer.TokenAuthMethods = []string{"none"} // the subject token is the credential
 	}

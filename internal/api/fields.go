@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // fields reads the members of a body, and collects what is wrong with them: one problem for each, in the order of reading.
@@ -149,6 +150,12 @@ func printable(s string, least, most int) bool {
 		}
 	}
 	return true
+}
+
+// characters reports whether s has least to most characters, none of which controls anything.
+func characters(s string, least, most int) bool {
+	n := utf8.RuneCountInString(s)
+	return least <= n && n <= most && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r >= 0x7f && r <= 0x9f })
 }
 
 // isAbsoluteURI reports whether s is an absolute URI (RFC 3986 section 4.3) of at most most characters: a scheme, something

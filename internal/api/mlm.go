@@ -50,6 +50,8 @@ func unauthorized(code string) error {
 
 // Bounds of what is exchanged, in characters.
 const (
+	maxExternalJWT  = 16 << 10
+	maxProviderName = 100
 	maxRefreshToken = 256
 )
 
@@ -59,6 +61,61 @@ type tokens struct {
 	RefreshToken string `json:"refreshToken"`
 	TokenType    string `json:"tokenType"`
 	ExpiresIn    int64  `json:"expiresIn"`
+}
+
+// exchange gives a user of the tenant's, whom a provider vouches for, tokens of ours.
+func (c *call) exchange() (Reply, error) {
+	f, err := readFields(c.body)
+	if err != nil {
+		return Reply{}, err
+	}
+	atMost := rule{func(s string) bool { return s != "" && len(s) <= maxExternalJWT }, "must be a text of at most 16384 characters"}
+	external, given := f.optional("externalJwt", atMost)
+	if alias, also := f.optional("token", atMost); also && !given {
+		external = alias
+	} else if also && alias != external {
+		f.wrong("token", "must equal externalJwt, of which it is another name")
+	} else if !given {
+		f.wrong("externalJwt", "is required")
+	}
+	spec := federation.ExchangeSpec{JWT: external, Provider: f.text("provider", providerName())}
+	if err := f.err(); err != nil {
+		return Reply{}, err
+	}
+	found, err := c.vouched(spec)
+	if errors.Is(err, federation.ErrUserNotFound) {
+		return Reply{}, refuse(http.StatusForbidden, codeUserNotFound)
+	}
+	if err != nil {
+		return Reply{}, c.federationError(err)
+	}
+	session, again, err := c.Tokens.OpenSession(c.recorded(), token.SessionSpec{
+		Tenant: c.caller.Tenant, Environment: c.caller.Environment, User: found.User.ID, Provider: spec.Provider, ExternalID: found.ExternalID,
+		KeyID: c.caller.KeyID,
+	}, c.now)
+	if err != nil {
+		return Reply{}, err
+	}
+	t, scope, err := c.access(&session, again)
+	if err != nil {
+		return Reply{}, err
+	}
+	return asJSON(http.StatusOK, struct {
+		tokens
+		Scope     string `json:"scope"`
+		UserID    string `json:"mlmUserId"`
+		IsNewUser bool   `json:"isNewUser"`
+	}{t, scope, found.User.ID, found.Created}), nil
+}
+
+// vouched is whom the provider vouches for. It may wait for the provider's keys.
+func (c *call) vouched(spec federation.ExchangeSpec) (federation.Exchanged, error) {
+	owner := c.caller.Tenant + "\n" + c.caller.Environment
+	if !c.exchanging.enter(owner) {
+		return federation.Exchanged{}, c.refused(ClassUnavailable)
+	}
+	defer c.exchanging.leave(owner)
+	return c.Federation.Exchange(c.recorded(), c.owner(), spec, c.now)
 }
 
 // access makes an access token of a session.
@@ -141,6 +198,11 @@ func (c *call) link() (Reply, error) {
 		ExternalID string `json:"externalId"`
 		Provider   string `json:"provider"`
 	}{"User linked successfully", strings.ToLower(spec.User), spec.ExternalID, spec.Provider}), nil
+}
+
+// providerName is what may name a provider, whether there is one or not.
+func providerName() rule {
+	return rule{func(s string) bool { return characters(s, 1, maxProviderName) }, "must be 1 to 100 characters"}
 }
 
 // owner is whose users the caller's are.

@@ -33,6 +33,12 @@ const (
 	oauthDefault = 3600
 )
 
+// Permissions of callers.
+const (
+	permitIntrospect = "postern:introspect"
+	permitRevoke     = "postern:revoke"
+)
+
 // oauthRefusal is an error of OAuth's.
 func oauthRefusal(code, description string) *refusal {
 	return &refusal{status: http.StatusBadRequest, code: code, details: []detail{{problem: description}}}
@@ -142,6 +148,89 @@ func (c *call) askedOf(form map[string]string) (g token.Grant, life time.Duratio
 		return g, 0, oauthRefusal(oauthInvalidRequest, "The end user must not have the id of the tenant.")
 	}
 	return g, time.Duration(seconds) * time.Second, nil
+}
+
+// introspection is what RFC 7662 has said of a good token.
+type introspection struct {
+	Active      bool   `json:"active"`
+	ClientID    string `json:"client_id,omitempty"`
+	Subject     string `json:"sub,omitempty"`
+	Audience    string `json:"aud,omitempty"`
+	Issuer      string `json:"iss,omitempty"`
+	ExpiresAt   int64  `json:"exp,omitempty"`
+	IssuedAt    int64  `json:"iat,omitempty"`
+	ID          string `json:"jti,omitempty"`
+	Scope       string `json:"scope"`
+	Tenant      string `json:"tenant"`
+	Environment string `json:"environment"`
+}
+
+// introspect says what a token of ours, or a key, of the caller's tenant and environment proves (RFC 7662).
+func (c *call) introspect() (Reply, error) {
+	text, err := c.tokenParameter()
+	if err != nil {
+		return Reply{}, err
+	}
+	facts, err := c.Examine(c.r.Context(), text, c.now)
+	switch {
+	case err != nil:
+		return Reply{}, err
+	case facts == nil || facts.Tenant != c.caller.Tenant || facts.Environment != c.caller.Environment:
+		return Reply{Status: http.StatusOK, Header: []Field{{"Content-Type", typeJSON}}, Body: []byte(`{"active":false}`)}, nil
+	}
+	said := introspection{
+		Active: true, ClientID: facts.KeyID, Subject: facts.Subject, Audience: facts.Audience, ExpiresAt: unix(facts.ExpiresAt), IssuedAt: unix(facts.IssuedAt),
+		ID: facts.ID, Scope: strings.Join(facts.Permissions, " "), Tenant: facts.Tenant, Environment: facts.Environment,
+	}
+	if facts.Token {
+		said.Issuer = c.site.Issuer
+	}
+	if said.Subject == "" {
+		said.Subject = facts.Tenant
+	}
+	return asJSON(http.StatusOK, said), nil
+}
+
+// revoke refuses a token from now on (RFC 7009), if the caller's key made it or may. In every other case nothing happens, and
+// nothing is said.
+func (c *call) revoke() (Reply, error) {
+	text, err := c.tokenParameter()
+	if err != nil {
+		return Reply{}, err
+	}
+	g, ok, err := c.Read(c.r.Context(), text, c.now)
+	if err != nil {
+		return Reply{}, err
+	}
+	ours := g.Tenant == c.caller.Tenant && g.Environment == c.caller.Environment
+	may := g.KeyID == c.caller.KeyID || slices.Contains(c.caller.Permissions, permitRevoke)
+	if ok && ours && may {
+		made := token.Revocation{ID: g.ID, Tenant: g.Tenant, Environment: g.Environment, KeyID: g.KeyID, ExpiresAt: g.ExpiresAt}
+		if err := c.Tokens.RevokeToken(c.recorded(), made, c.now); err != nil {
+			return Reply{}, err
+		}
+	}
+	return Reply{Status: http.StatusOK}, nil
+}
+
+// tokenParameter is what a form is about.
+func (c *call) tokenParameter() (string, error) {
+	form, err := parseForm(c.body)
+	if err != nil {
+		return "", err
+	}
+	if form["token"] == "" {
+		return "", oauthRefusal(oauthInvalidRequest, "token is required.")
+	}
+	return form["token"], nil
+}
+
+// unix is a time in seconds; 0 for none.
+func unix(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
 }
 
 // oauthError is a refusal as OAuth has it. Of what OAuth has no word for the profile's error stays.

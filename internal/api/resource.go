@@ -25,10 +25,13 @@ func resources() map[symbol]resource {
 
 		exchangeToken: exchanges(exchangeToken, KeyTokenRefused, (*call).exchangeToken),
 
-		grants: {http.MethodPost: {body: typeForm, oauth: true, serve: (*call).tokenExchange}},
+		grants:     {http.MethodPost: {body: typeForm, oauth: true, serve: (*call).tokenExchange}},
+		introspect: {http.MethodPost: {demand: demands(introspect, Key, permitIntrospect), body: typeForm, oauth: true, serve: (*call).introspect}},
+		revoke:     {http.MethodPost: {demand: demands(revoke, Key), body: typeForm, oauth: true, serve: (*call).revoke}},
 
-		refresh: exchanges(refresh, Key, (*call).refresh),
-		link:    exchanges(link, Key, (*call).link),
+		exchange: exchanges(exchange, Key, (*call).exchange),
+		refresh:  exchanges(refresh, Key, (*call).refresh),
+		link:     exchanges(link, Key, (*call).link),
 		providers: {
 			http.MethodGet:  manages(providers, "", (*call).listProviders),
 			http.MethodPost: manages(providers, typeJSON, (*call).putProvider),

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -41,6 +42,12 @@ type Options struct {
 
 	// Tokens makes the tokens.
 	Tokens *token.Authority
+
+	// Examine says what a key or a token of ours proves now, whatever the token's audience. Nil: nothing. Nothing is counted.
+	Examine func(ctx context.Context, text string, now time.Time) (*Facts, error)
+
+	// Read returns what a token of ours says, whatever became of what it was made from; false: it is none, or has expired.
+	Read func(ctx context.Context, text string, now time.Time) (token.Grant, bool, error)
 
 	// Federation knows users and their providers. Nil but in [FormMLM].
 	Federation *federation.Store
@@ -121,11 +128,20 @@ type Caller struct {
 	Provider, ExternalID string
 }
 
+// Facts are what a credential proves.
+type Facts struct {
+	Caller
+	Subject, Audience, ID string    // of a token
+	IssuedAt              time.Time // or made, of a key
+}
+
 // Handler answers the calls. [New] makes it.
 type Handler struct {
 	Options
 	site     atomic.Pointer[Site]
 	inFlight atomic.Int64
+
+	exchanging crowd // by owner
 
 	subjectKey, subjectToken Guard // of credentials in a body
 

@@ -116,13 +116,13 @@ func (s *Settings) own() (paths map[symbol]string, spaces []string) {
 		base := strings.TrimRight(s.BasePath, "/")
 		spaces = []string{base + "/auth", base + "/admin/auth", base + "/admin/api-keys", base + "/admin/users"}
 		return map[symbol]string{
-			refresh: base + "/auth/refresh", link: base + "/auth/link", jwks: base + "/auth/jwks",
+			exchange: base + "/auth/exchange", refresh: base + "/auth/refresh", link: base + "/auth/link", jwks: base + "/auth/jwks",
 			whoami: base + "/auth/whoami", providers: base + "/admin/auth/providers", users: base + "/admin/users",
 		}, spaces
 	case FormDefault:
 	}
 	return map[symbol]string{
-		grants: "/oauth/token", jwks: "/oauth/jwks", whoami: "/oauth/whoami",
+		grants: "/oauth/token", introspect: "/oauth/introspect", revoke: "/oauth/revoke", jwks: "/oauth/jwks", whoami: "/oauth/whoami",
 	}, nil
 }
 

@@ -46,7 +46,7 @@ func TestPathsThatCollide(t *testing.T) {
 		"onto a document":          {api.FormMKA1, map[string]string{"whoami": "/.well-known/jwks.json"}, []string{`paths.whoami: "/.well-known/jwks.json" is where jwks is`}},
 		"an unknown name":          {api.FormMKA1, map[string]string{"exchange": "/x"}, []string{"paths.exchange: profile mka1 has no endpoint of that name"}},
 		"where a provider is":      {api.FormMLM, map[string]string{"whoami": "/api/v1/admin/auth/providers/me"}, []string{`paths.whoami: "/api/v1/admin/auth/providers/me" is where provider is`}},
-		"a list above another":     {api.FormMLM, map[string]string{"users": "/api/v1/auth"}, []string{`paths.users: "/api/v1/auth" is where jwks is`}},
+		"a list above another":     {api.FormMLM, map[string]string{"users": "/api/v1/auth"}, []string{`paths.users: "/api/v1/auth" is where exchange is`}},
 		"a list within an id":      {api.FormMLM, map[string]string{"users": "/api/v1/admin/auth/providers/users"}, []string{`paths.users: "/api/v1/admin/auth/providers/users" is where provider is`}},
 		"deeper than an id":        {api.FormMLM, map[string]string{"whoami": "/api/v1/admin/auth/providers/me/now"}, nil},
 		"the document of resource": {api.FormMLM, map[string]string{"whoami": "/.well-known/oauth-protected-resource/base"}, []string{`paths.whoami: "/.well-known/oauth-protected-resource/base" is where protected_resource is`}},
@@ -63,7 +63,7 @@ func TestPathsThatCollide(t *testing.T) {
 // What Envoy routes here is all that is here, and the spaces of the contracts.
 func TestRoutes(t *testing.T) {
 	for form, want := range map[api.Form]string{
-		api.FormDefault: "/.well-known/jwks.json /.well-known/oauth-authorization-server /oauth/jwks /oauth/token /oauth/whoami",
+		api.FormDefault: "/.well-known/jwks.json /.well-known/oauth-authorization-server /oauth/introspect /oauth/jwks /oauth/revoke /oauth/token /oauth/whoami",
 		api.FormMKA1:    "/api/v1/authentication/… /.well-known/jwks.json /.well-known/oauth-authorization-server /me",
 		api.FormMLM: "/v2/auth/… /v2/admin/auth/… /v2/admin/api-keys/… /v2/admin/users/… /.well-known/jwks.json " +
 			"/.well-known/oauth-authorization-server /me /people/…",
