@@ -231,8 +231,10 @@ func TestIntrospection(t *testing.T) {
 	}{
 		"nobody":            {"X-Y: z", formOf("token", printed), 401, client},
 		"an unknown caller": {"Authorization: Bearer x", formOf("token", printed), 401, client},
-		"a caller who may not": {"X-API-Key: " + may, formOf("token", printed), 403,
-			`{"type":"urn:postern:error:forbidden","title":"Forbidden","status":403,"detail":"The credential does not allow this request."}`},
+		"a caller who may not": {
+			"X-API-Key: " + may, formOf("token", printed), 403,
+			`{"type":"urn:postern:error:forbidden","title":"Forbidden","status":403,"detail":"The credential does not allow this request."}`,
+		},
 		"about nothing": {auth, "", 400, `{"error":"invalid_request","error_description":"token is required."}`},
 		"twice":         {auth, "token=a&token=b", 400, `{"error":"invalid_request","error_description":"a parameter is given twice"}`},
 	} {
