@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/postern-auth/postern/config"
+	"github.com/postern-auth/postern/internal/federation"
 	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/internal/telemetry"
 	"github.com/postern-auth/postern/keystore"
@@ -29,7 +30,7 @@ type storeRestoreCmd struct {
 func (*storeRestoreCmd) Help() string {
 	return `Only while no Postern runs. All of the backup is examined first; then it takes the database's place as a whole, or not at all. The pepper must be there: no backup holds it.
 
-What was ended since the backup stays ended: revoked and disabled keys, suspended tenants, ended secrets, earlier expiries. That is read from the database that is replaced, and from --audit. If neither knows, as on a new disk, --accept-lost-revocations is needed. The database that is replaced is kept beside the new one, as postern.db.replaced-TIME: remove it when it is not needed any more.
+What was ended since the backup stays ended: revoked and disabled keys, suspended tenants, ended secrets, earlier expiries, deactivated users, deleted providers. That is read from the database that is replaced, and from --audit. If neither knows, as on a new disk, --accept-lost-revocations is needed. The database that is replaced is kept beside the new one, as postern.db.replaced-TIME: remove it when it is not needed any more.
 
 Example: on a new disk, with the log of the old one.
 
@@ -52,6 +53,9 @@ type restored struct {
 	Expiring  int        `json:"expiring"`
 	Ended     int        `json:"ended"`
 	Suspended int        `json:"suspended"`
+
+	UsersDeactivated int `json:"users_deactivated"`
+	ProvidersEnded   int `json:"providers_ended"` // deleted, or switched off
 }
 
 // Run restores a backup.
@@ -116,6 +120,7 @@ type restoring struct {
 	out     *output
 	audited keystore.AuditLog
 	held    *store.Held // the file that is replaced; nil: none
+	carried federation.Carried
 }
 
 // run restores the backup, unless another process has the database for longer than patience.
@@ -244,6 +249,11 @@ func (r *restoring) restore(ctx context.Context, draft *store.Draft, old *store.
 	o := keystore.RestoreOptions{Options: keystoreOptions(r.Config, db, secret), Replaced: old, Audited: r.audited, AcceptLost: r.AcceptLostRevocations}
 	o.Log = telemetry.NewLogger(telemetry.Options{Writer: r.out.stderr, Level: slog.LevelError, Format: telemetry.Text})
 	done, err = keystore.Restore(keystore.WithActor(ctx, uidActor(int64(os.Getuid()))), o, time.Now())
+	if err == nil && old != nil && r.Profile == config.ProfileMLM {
+		if r.carried, err = federation.Carry(ctx, old, db, time.Now()); err == nil {
+			done.Revision, err = db.Revision()
+		}
+	}
 	return done, errors.Join(err, db.Close())
 }
 
@@ -295,6 +305,7 @@ func (r *restoring) conclude(draft *store.Draft, done keystore.Restored) (report
 	report = restored{
 		File: r.File, Revision: done.Revision, Tenants: done.Tenants, Keys: done.Keys,
 		Revoked: done.Revoked, Disabled: done.Disabled, Expiring: done.Expiring, Ended: done.Ended, Suspended: done.Suspended,
+		UsersDeactivated: r.carried.Deactivated, ProvidersEnded: r.carried.Deleted + r.carried.SwitchedOff,
 	}
 	if !done.Time.IsZero() {
 		report.Time = &done.Time
@@ -337,6 +348,8 @@ func (r restored) write(w io.Writer) {
 		{"expiring sooner again", r.Expiring},
 		{"secrets ended again", r.Ended},
 		{"tenants suspended again", r.Suspended},
+		{"users deactivated again", r.UsersDeactivated},
+		{"providers ended again", r.ProvidersEnded},
 	} {
 		row(w, c.name, strconv.Itoa(c.count))
 	}

@@ -1,0 +1,157 @@
+package federation
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/postern-auth/postern/internal/store"
+)
+
+// Carried is what a restore took over from the database that it replaces.
+type Carried struct {
+	Deactivated int // users that were active in the backup, or not in it
+	Deleted     int // providers
+	SwitchedOff int // providers
+}
+
+// Carry ends in a backup what was ended since, as the database says that it will replace: who is inactive there is inactive in the backup, and has the
+// links that make a later exchange find nobody else; a provider that was deleted or switched off there since is so in the backup. Nothing is begun again. Both
+// databases are nobody's else, and replaced is only read.
+func Carry(ctx context.Context, replaced, backup *store.DB, now time.Time) (Carried, error) {
+	c := carrier{tables: newTables(), from: replaced, to: backup, now: toStored(now)}
+	if err := errors.Join(c.allUsers(ctx), c.allProviders(ctx)); err != nil {
+		return c.done, fmt.Errorf("carrying over users and providers: %w", err)
+	}
+	return c.done, nil
+}
+
+type carrier struct {
+	tables
+	from, to *store.DB
+	now      time.Time
+	done     Carried
+}
+
+// allUsers carries inactive users, one at a time: they are few.
+func (c *carrier) allUsers(ctx context.Context) error {
+	for row, err := range c.users.Walk(c.from, nil) {
+		if err != nil || row.Record.IsActive {
+			continue // what cannot be read says nothing; the restore says that it does not vouch for all
+		}
+		if err := errors.Join(ctx.Err(), c.user(&row.Record)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// user has one user be inactive in the backup.
+func (c *carrier) user(was *userRecord) error {
+	var links []linkRecord
+	err := c.from.View(func(tx *store.Tx) error {
+		for row, err := range c.links.ScanIndex(tx, indexUser, was.Owner.key(was.ID), nil) {
+			if err == nil {
+				links = append(links, row.Record)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	changed := false
+	_, err = c.to.Update(func(tx *store.Tx) (err error) {
+		changed, err = c.putInactive(tx, *was)
+		if err != nil {
+			return err
+		}
+		for _, l := range links {
+			kept, err := c.links.Get(tx, l.key())
+			if err == nil && kept.user == l.user {
+				continue
+			}
+			if err := c.links.Put(tx, l.key(), l); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil && changed {
+		c.done.Deactivated++
+	}
+	return err
+}
+
+// putInactive deactivates the user in the backup, unless it was changed there later, or makes it.
+func (c *carrier) putInactive(tx *store.Tx, was userRecord) (changed bool, err error) {
+	row, err := c.users.Lookup(tx, indexID, was.Owner.key(was.ID))
+	switch {
+	case err == nil:
+		u := row.Record
+		if !u.IsActive || u.version > was.version {
+			return false, nil
+		}
+		u.IsActive, u.UpdatedAt, u.version = false, c.now, was.version+1
+		return true, c.users.Put(tx, u.key(), u)
+	case !errors.Is(err, store.ErrNotFound):
+		return false, err
+	}
+	if was.number, err = next(tx, c.users); err != nil {
+		return false, err
+	}
+	if _, err := c.users.Lookup(tx, indexEmail, was.Owner.key(foldEmail(was.Email))); was.Email != "" && !errors.Is(err, store.ErrNotFound) {
+		was.Email = "" // which is another user's there
+	}
+	return true, c.users.Insert(tx, was.key(), was)
+}
+
+// allProviders carries what ended of providers.
+func (c *carrier) allProviders(ctx context.Context) error {
+	for row, err := range c.providers.Walk(c.from, nil) {
+		if err != nil || !row.Record.deleted && row.Record.IsActive {
+			continue
+		}
+		if err := errors.Join(ctx.Err(), c.provider(row.Key, &row.Record)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// provider has one provider end in the backup as it did in the replaced database, unless it was changed later in the backup.
+func (c *carrier) provider(key []byte, was *providerRecord) error {
+	if !bytes.Equal(key, was.key()) {
+		return nil
+	}
+	deleted, off := 0, 0
+	_, err := c.to.Update(func(tx *store.Tx) error {
+		p, err := c.providers.Get(tx, slices.Clone(key))
+		switch {
+		case errors.Is(err, store.ErrNotFound) && was.deleted: // it was made and deleted since: what is made anew is later than that
+			return c.providers.Put(tx, key, *was)
+		case errors.Is(err, store.ErrNotFound):
+			return nil
+		case err != nil:
+			return err
+		case p.deleted || p.version > was.version:
+			return nil
+		case was.deleted:
+			deleted++
+			return c.providers.Put(tx, key, *was)
+		case p.IsActive:
+			off++
+			p.IsActive, p.UpdatedAt, p.version = false, c.now, was.version+1
+			return c.providers.Put(tx, key, p)
+		}
+		return nil
+	})
+	if err == nil {
+		c.done.Deleted += deleted
+		c.done.SwitchedOff += off
+	}
+	return err
+}
