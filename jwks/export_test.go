@@ -26,3 +26,10 @@ func (c *Claims) Number(name string) (float64, bool) {
 	m, _ := find(c.members, name)
 	return m.number()
 }
+
+// Remembered is how many key ids a source remembers as unknown.
+func Remembered(r *Remote) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.unknown)
+}

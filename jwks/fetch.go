@@ -35,22 +35,17 @@ var (
 	errTooLarge    = errors.New("more than 1 MiB")
 )
 
-// client makes the HTTP client of all fetches. It follows no redirect, uses no proxy, keeps no connection, sends no cookie or
-// credential, and connects only where the guard lets it. Every response that it returns is 200 with a bounded body.
+// newClient makes the HTTP client of all fetches. It follows no redirect, uses no proxy, keeps no connection, sends no cookie or
+// credential, and connects only where the guard lets it. Every response that it returns is 200 with a bounded body; a redirect
+// is an error before the client sees it. How long it takes is bounded by the context of the fetch.
 func newClient(o *FetcherOptions, g *guard) *http.Client {
 	transport := &http.Transport{
 		DialContext:            g.DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.Roots},
-		TLSHandshakeTimeout:    fetchTimeout,
-		ResponseHeaderTimeout:  fetchTimeout,
 		MaxResponseHeaderBytes: maxHead,
 		DisableKeepAlives:      true, // thousands of providers must not mean thousands of connections
 	}
-	return &http.Client{
-		Transport:     &bounded{transport: transport, guard: g, anyContentType: o.AnyContentType},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       fetchTimeout,
-	}
+	return &http.Client{Transport: &bounded{transport: transport, guard: g, anyContentType: o.AnyContentType}}
 }
 
 // bounded judges each request and each response of a client: discovery by a library comes this way too.
@@ -181,7 +176,23 @@ func cachedFor(h http.Header) time.Duration {
 // cut bounds a text of a provider.
 func cut(s string) string {
 	if len(s) > maxQuoted {
-		return s[:maxQuoted] + "…"
+		return strings.ToValidUTF8(s[:maxQuoted], "") + "…"
 	}
 	return s
 }
+
+// brief bounds the text of an error: certificates, for one, are quoted at length.
+type brief struct{ error }
+
+// Error is the beginning of the text.
+func (b brief) Error() string {
+	const most = 1000
+	text := b.error.Error()
+	if len(text) > most {
+		return strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return text
+}
+
+// Unwrap returns the whole error.
+func (b brief) Unwrap() error { return b.error }

@@ -1,8 +1,10 @@
 package jwks_test
 
 import (
+	"crypto/x509"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -167,6 +169,33 @@ func TestRefusedKeysAreReportedOnce(t *testing.T) {
 		}
 		if n := strings.Count(s.Log.String(), "not admitted"); n != 1 {
 			t.Errorf("the log says %d times that a key was refused, want once:\n%s", n, &s.Log)
+		}
+	})
+}
+
+// R-JWKS-4: TLS is checked against the CAs and the name.
+func TestAProviderWithoutAGoodCertificateIsRefused(t *testing.T) {
+	inBubble(t, func(s *site) {
+		if err := refusal(s.T, s.remote(s.provider("idp.wrong.test"))); !strings.Contains(err.Error(), "certificate is valid for") {
+			s.T.Errorf("a certificate for another name: %v, want it refused", err)
+		}
+	})
+	inBubble(t, func(s *site) {
+		if err := refusal(s.T, s.remote(s.provider("idp.example"))); !strings.Contains(err.Error(), "certificate") {
+			s.T.Errorf("a certificate of an unknown CA: %v, want it refused", err)
+		}
+	}, func(o *jwks.FetcherOptions) { o.Roots = x509.NewCertPool() })
+}
+
+// R-JWKS-4: what the environment says of proxies is for others.
+func TestNoProxyStandsBetween(t *testing.T) {
+	t.Setenv("HTTPS_PROXY", "http://proxy.example:3128")
+	t.Setenv("https_proxy", "http://proxy.example:3128")
+	inBubble(t, func(s *site) {
+		p := s.provider("idp.example")
+		keys(s.T, s.remote(p), p.Key().ID)
+		if asked := s.Resolver.Asked(); !slices.Equal(asked, []string{"idp.example"}) {
+			s.T.Errorf("the names asked for are %q, want only the provider's", asked)
 		}
 	})
 }

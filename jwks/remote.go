@@ -20,8 +20,9 @@ const (
 	maxUnknown      = 1000             // kids that are remembered as unknown
 	maxWaiting      = 256              // requests that wait for one source
 	defaultWait     = time.Second
-	firstPause      = 5 * time.Second // after a failure; doubled by each that follows
-	longestPause    = 5 * time.Minute
+	firstPause      = 5 * time.Second  // after a failure; doubled by each that follows
+	longestPause    = 5 * time.Minute  // while there is a set in force
+	longestWithout  = 30 * time.Second // while there is none
 	maxURL          = 2048
 )
 
@@ -338,16 +339,21 @@ func (r *Remote) record(ctx context.Context, got fetched, err error, now time.Ti
 }
 
 func (r *Remote) recordFailure(ctx context.Context, err error, now time.Time) time.Time {
+	err = brief{err}
+	usable := r.Current(now) != nil
 	r.status.Failure, r.status.Err = now, err
 	r.status.Failures++
-	r.failed, r.pause = now, pauseAfter(r.status.Failures)
+	r.failed, r.pause = now, pauseAfter(r.status.Failures, longestWithout)
+	if usable {
+		r.pause = pauseAfter(r.status.Failures, longestPause)
+	}
 	log := r.o.Log.With("issuer", r.o.Issuer, "err", err, "attempt", r.status.Failures, "delay", r.pause)
 	if errors.Is(err, ErrSecretKeys) {
 		log.ErrorContext(ctx, "provider publishes secret keys")
 	} else {
 		log.WarnContext(ctx, "key set not fetched")
 	}
-	if r.Current(now) == nil && r.o.OnDemand {
+	if !usable && r.o.OnDemand {
 		return time.Time{}
 	}
 	return now.Add(r.pause)
@@ -362,8 +368,8 @@ func early(cached time.Duration) time.Duration {
 	return d
 }
 
-// pauseAfter is how long a source rests after its n-th failure in a row.
-func pauseAfter(n int) time.Duration {
-	d := min(firstPause<<min(n-1, 10), longestPause)
+// pauseAfter is how long a source rests after its n-th failure in a row: twice as long as before, up to about the longest.
+func pauseAfter(n int, longest time.Duration) time.Duration {
+	d := min(firstPause<<min(n-1, 10), longest)
 	return d - d/4 + rand.N(d/2)
 }

@@ -266,3 +266,59 @@ func TestAClockThatJumpsRevivesNoSet(t *testing.T) {
 // R-JWKS-5
 // R-JWKS-6
 // R-JWKS-6
+
+func TestTheSetInForceIsReadWithoutAllocation(t *testing.T) {
+	inBubble(t, func(s *site) {
+		p := s.provider("idp.example")
+		r := s.remote(p)
+		keys(s.T, r, "")
+		now, kid, ctx := time.Now(), p.Key().ID, s.T.Context()
+		if n := testing.AllocsPerRun(1000, func() {
+			if r.Current(now) == nil {
+				s.T.Fatal("no set")
+			}
+			if _, err := r.Keys(ctx, kid, now); err != nil {
+				s.T.Fatal(err)
+			}
+		}); n != 0 {
+			s.T.Errorf("%v allocations, want none", n)
+		}
+	})
+}
+
+// R-JWKS-1
+func TestAtMostAThousandKeyIDsAreRemembered(t *testing.T) {
+	inBubble(t, func(s *site) {
+		p := s.provider("idp.example")
+		r := s.remote(p)
+		for range 20 { // each time 200 wait for a refetch, which shows that their key ids are unknown
+			var asking sync.WaitGroup
+			for i := range 200 {
+				asking.Go(func() { keys(s.T, r, fmt.Sprint("random-", i, "-", time.Now().UnixNano())) })
+			}
+			asking.Wait()
+			if n := jwks.Remembered(r); n > 1000 {
+				s.T.Fatalf("%d key ids are remembered, want at most 1000", n)
+			}
+			time.Sleep(30 * time.Second)
+		}
+		if n := jwks.Remembered(r); n == 0 {
+			s.T.Error("no key id is remembered")
+		}
+	})
+}
+
+func TestASourceRecoversSoonAfterItsProvider(t *testing.T) {
+	inBubble(t, func(s *site) {
+		p := s.provider("idp.example")
+		p.Break(s.T, authtest.FaultServerError)
+		r := s.remote(p)
+		pass(6 * time.Hour)
+		p.Break(s.T, nil)
+		pass(40 * time.Second)
+		keys(s.T, r, p.Key().ID)
+		if !strings.Contains(s.Log.String(), "key set fetched again") {
+			s.T.Error("the log does not say that the keys are there again")
+		}
+	})
+}
