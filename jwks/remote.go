@@ -17,7 +17,6 @@ import (
 const (
 	maxAge          = 24 * time.Hour   // of a set in force, since it was fetched
 	refetchInterval = 30 * time.Second // at least between two fetches for kids that are unknown
-	maxUnknown      = 1000             // kids that are remembered as unknown
 	maxWaiting      = 256              // requests that wait for one source
 	defaultWait     = time.Second
 	firstPause      = 5 * time.Second  // after a failure; doubled by each that follows
@@ -218,14 +217,13 @@ func (r *Remote) await(ctx context.Context, done <-chan struct{}) bool {
 	}
 }
 
-// noteUnknown remembers that the set was fetched for this kid and lacks it.
+// noteUnknown remembers that the set was fetched for this kid and lacks it. What is remembered is less than a thousand: only
+// those who waited for a fetch note something, each successful fetch forgets what is 30 s old, and there are two in that time
+// at most, one for unknown kids and one that was due.
 func (r *Remote) noteUnknown(kid string, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.unknown) >= maxUnknown {
-		r.forget(now)
-	}
-	if len(r.unknown) >= maxUnknown || !r.failed.IsZero() {
+	if !r.failed.IsZero() {
 		return
 	}
 	if r.unknown == nil {
