@@ -2,6 +2,7 @@ package extauthz
 
 import (
 	"context"
+	"testing"
 	"time"
 
 	"github.com/postern-auth/postern/keystore"
@@ -79,4 +80,12 @@ func (c *Checker) Check(ctx context.Context, message []byte, now time.Time) bool
 	d := c.authorizer.Authorize(ctx, &r, now)
 	c.reply = c.authorizer.appendResponse(c.reply[:0], &d, &r)
 	return d.Allowed()
+}
+
+// SetBy are the request headers that a reply sets.
+func SetBy(tb testing.TB, response []byte) map[string]string {
+	tb.Helper()
+	var e Explanation
+	e.read(response)
+	return e.Set
 }

@@ -197,7 +197,7 @@ func (g *gate) managed(a answer) {
 		}
 	}
 	for name := range a.Set {
-		if !slices.Contains(managed, name) {
+		if !slices.Contains(managed, name) && name != "authorization" { // where a token of ours takes its place
 			g.t.Errorf("%q is set and not managed", name)
 		}
 	}
