@@ -3,12 +3,14 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -92,6 +94,7 @@ func TestScript(t *testing.T) {
 			"mode":      mode,
 			"listen":    listenStill,
 			"lock":      lock,
+			"host":      hostFiles,
 		},
 	})
 }
@@ -290,6 +293,23 @@ func lock(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	ts.Check(unix.Flock(int(f.Fd()), unix.LOCK_EX))
 	ts.Defer(func() { _ = f.Close() })
+}
+
+// host DIR CA hosts the files of a folder over https, as JSON, as long as the script runs. The variable HOSTED gets the URL,
+// the file CA the certificate to trust.
+func hostFiles(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: host DIR CA")
+	}
+	files := http.FileServer(http.Dir(ts.MkAbs(args[0])))
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		files.ServeHTTP(w, r)
+	}))
+	ts.Defer(server.Close)
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), ca, 0o600))
+	ts.Setenv("HOSTED", server.URL)
 }
 
 // hardened is a program that hardens itself as postern does, and says what it is then: R-PROC-1.
