@@ -20,22 +20,22 @@ type endpoints struct {
 }
 
 // servingAPI serves the file, which begins with these lines, on a listener of its own.
-func servingAPI(t *testing.T, text string) *endpoints {
-	t.Helper()
-	p, said := serving(t, t.TempDir(), "version: 1\nlisten: { api: \"127.0.0.1:0\" }\nshutdown: { delay: 0s }\n"+text)
-	e := &endpoints{postern: p, said: said, at: "http://" + p.apiAddress(t), http: &http.Client{Transport: &http.Transport{}}}
-	t.Cleanup(e.http.CloseIdleConnections)
+func servingAPI(tb testing.TB, text string) *endpoints {
+	tb.Helper()
+	p, said := serving(tb, tb.TempDir(), "version: 1\nlisten: { api: \"127.0.0.1:0\" }\nshutdown: { delay: 0s }\n"+text)
+	e := &endpoints{postern: p, said: said, at: "http://" + p.apiAddress(tb), http: &http.Client{Transport: &http.Transport{}}}
+	tb.Cleanup(e.http.CloseIdleConnections)
 	return e
 }
 
-func (p *postern) apiAddress(t *testing.T) string {
-	t.Helper()
+func (p *postern) apiAddress(tb testing.TB) string {
+	tb.Helper()
 	for _, s := range p.servers {
 		if s.Handler == http.Handler(p.api) {
 			return s.listener.Addr().String()
 		}
 	}
-	t.Fatal("there is no listener for clients")
+	tb.Fatal("there is no listener for clients")
 	return ""
 }
 
@@ -47,11 +47,11 @@ type answer struct {
 }
 
 // do sends a request with headers, "Name: value" each.
-func (e *endpoints) do(t *testing.T, method, path, body string, headers ...string) answer {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, e.at+path, strings.NewReader(body))
+func (e *endpoints) do(tb testing.TB, method, path, body string, headers ...string) answer {
+	tb.Helper()
+	r, err := http.NewRequestWithContext(tb.Context(), method, e.at+path, strings.NewReader(body))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
@@ -61,12 +61,12 @@ func (e *endpoints) do(t *testing.T, method, path, body string, headers ...strin
 	}
 	reply, err := e.http.Do(r)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer func() { _ = reply.Body.Close() }()
 	got, err := io.ReadAll(reply.Body)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return answer{reply.StatusCode, reply.Header, string(got)}
 }

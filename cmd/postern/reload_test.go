@@ -20,37 +20,37 @@ import (
 )
 
 // serving serves the file in folder as serve does, until the test ends. Lines of its log come through the channel.
-func serving(t *testing.T, folder, text string, changes ...func(*process)) (*postern, lines) {
-	t.Helper()
+func serving(tb testing.TB, folder, text string, changes ...func(*process)) (*postern, lines) {
+	tb.Helper()
 	path := filepath.Join(folder, "postern.yaml")
-	replaceFile(t, path, text)
+	replaceFile(tb, path, text)
 	from := process{source: unhardened(path), style: &telemetry.Style{}}
 	for _, change := range changes {
 		change(&from)
 	}
 	s, err := from.source.readGate()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	said := make(lines, 100)
 	from.log = slog.New(slog.NewTextHandler(said, nil))
-	p, err := newPostern(t.Context(), s, from)
+	p, err := newPostern(tb.Context(), s, from)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(tb.Context())
 	ran := make(chan error, 1)
 	go func() { ran <- p.run(ctx) }()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		cancel()
 		if err := <-ran; err != nil {
-			t.Errorf("run: %v", err)
+			tb.Errorf("run: %v", err)
 		}
 		if err := p.close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
-	said.await(t, "msg=ready")
+	said.await(tb, "msg=ready")
 	return p, said
 }
 
@@ -62,8 +62,8 @@ func unhardened(path string) *source {
 }
 
 // await returns the next line with the text.
-func (l lines) await(t *testing.T, text string) string {
-	t.Helper()
+func (l lines) await(tb testing.TB, text string) string {
+	tb.Helper()
 	for deadline := time.After(20 * time.Second); ; {
 		select {
 		case line := <-l:
@@ -71,20 +71,20 @@ func (l lines) await(t *testing.T, text string) string {
 				return line
 			}
 		case <-deadline:
-			t.Fatalf("the log never said %q", text)
+			tb.Fatalf("the log never said %q", text)
 		}
 	}
 }
 
 // replaceFile puts a file in another's place.
-func replaceFile(t *testing.T, path, text string) {
-	t.Helper()
+func replaceFile(tb testing.TB, path, text string) {
+	tb.Helper()
 	fresh := path + ".new"
 	if err := os.WriteFile(fresh, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := os.Rename(fresh, path); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
