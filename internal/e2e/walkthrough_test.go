@@ -13,7 +13,7 @@ import (
 // worked examples that concern tokens. Each step checks itself.
 func TestWalkthrough(t *testing.T) {
 	envoy := authtest.RequireEnvoy(t)
-	for _, example := range []string{"mka1"} {
+	for _, example := range []string{"mka1", "mlm"} {
 		t.Run(example, func(t *testing.T) {
 			t.Parallel()
 			walk := exec.CommandContext(t.Context(), filepath.Join("examples", example, "walkthrough"))
