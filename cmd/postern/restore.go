@@ -16,6 +16,7 @@ import (
 	"github.com/postern-auth/postern/internal/federation"
 	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/internal/telemetry"
+	"github.com/postern-auth/postern/internal/token"
 	"github.com/postern-auth/postern/keystore"
 )
 
@@ -64,11 +65,10 @@ func (c *storeRestoreCmd) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	audited, err := c.readAudit()
-	if err != nil {
+	r := restoring{storeRestoreCmd: c, settings: s, out: out, revocations: &token.RevocationLog{}}
+	if r.audited, err = c.readAudit(r.revocations); err != nil {
 		return err
 	}
-	r := restoring{storeRestoreCmd: c, settings: s, out: out, audited: audited}
 	var report restored
 	err = awaitData(ctx, s.Config, writing, func(patience time.Duration) error {
 		report, err = r.run(ctx, patience)
@@ -93,13 +93,13 @@ func stillRunning(ctx context.Context, c *config.Config) error {
 }
 
 // readAudit reads the logs.
-func (c *storeRestoreCmd) readAudit() (all keystore.AuditLog, err error) {
+func (c *storeRestoreCmd) readAudit(revocations *token.RevocationLog) (all keystore.AuditLog, err error) {
 	for _, name := range c.Audit {
 		f, err := os.Open(filepath.Clean(string(name)))
 		if err != nil {
 			return all, fmt.Errorf("reading the log: %w", err)
 		}
-		log, err := keystore.ReadAudit(f)
+		log, err := keystore.ReadAudit(io.TeeReader(f, revocations))
 		_ = f.Close() // nothing is written
 		if bad, ok := errors.AsType[*keystore.LineError](err); ok {
 			return all, hint(fmt.Errorf("%s:%d: %s", name, bad.Line, bad.Problem),
@@ -117,10 +117,11 @@ func (c *storeRestoreCmd) readAudit() (all keystore.AuditLog, err error) {
 type restoring struct {
 	*storeRestoreCmd
 	settings
-	out     *output
-	audited keystore.AuditLog
-	held    *store.Held // the file that is replaced; nil: none
-	carried federation.Carried
+	out         *output
+	audited     keystore.AuditLog
+	revocations *token.RevocationLog // of the same log
+	held        *store.Held          // the file that is replaced; nil: none
+	carried     federation.Carried
 }
 
 // run restores the backup, unless another process has the database for longer than patience.
@@ -250,11 +251,27 @@ func (r *restoring) restore(ctx context.Context, draft *store.Draft, old *store.
 	o.Log = telemetry.NewLogger(telemetry.Options{Writer: r.out.stderr, Level: slog.LevelError, Format: telemetry.Text})
 	done, err = keystore.Restore(keystore.WithActor(ctx, uidActor(int64(os.Getuid()))), o, time.Now())
 	if err == nil && old != nil && r.Profile == config.ProfileMLM {
-		if r.carried, err = federation.Carry(ctx, old, db, time.Now()); err == nil {
-			done.Revision, err = db.Revision()
-		}
+		r.carried, err = federation.Carry(ctx, old, db, time.Now())
+	}
+	if err == nil {
+		err = r.restoreTokens(ctx, token.RestoreOptions{DB: db, Replaced: old, Vouched: done.Vouched, Log: r.revocations}, secret)
+	}
+	if err == nil {
+		done.Revision, err = db.Revision()
 	}
 	return done, errors.Join(err, db.Close())
+}
+
+// restoreTokens makes good in the copy what became of tokens and sessions since.
+func (r *restoring) restoreTokens(ctx context.Context, o token.RestoreOptions, pepper []byte) (err error) {
+	if o.Secret, err = keystore.TokenKey(pepper); err != nil {
+		return err
+	}
+	done, err := token.Restore(ctx, o, time.Now())
+	if err == nil && done.Ended > 0 {
+		r.out.note("%d sessions were ended: nothing tells what became of them since the backup", done.Ended)
+	}
+	return err
 }
 
 // explained says what an error means for the files at hand.

@@ -1,0 +1,234 @@
+package token
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/postern-auth/postern/internal/store"
+)
+
+// RestoreOptions say what to make good in a copy of a backup. DB and Secret must be set.
+type RestoreOptions struct {
+	DB     *store.DB // the copy, not yet in anybody's use
+	Secret []byte    // as in [Options]
+
+	// Replaced is the database that the copy will replace, and is only read. Nil: there is none that can be.
+	Replaced *store.DB
+
+	// Vouched: Replaced is younger than the backup, and knows all that the backup holds.
+	Vouched bool
+
+	// Log is what a log says of the time since.
+	Log *RevocationLog
+}
+
+// Restored is what a restore did.
+type Restored struct {
+	Revocations int // that were carried over
+	Sessions    int // likewise
+	Ended       int // sessions of the backup of which nothing tells whether they go on
+}
+
+// Restore makes good what an older backup would undo. What was revoked is so in the copy, as far as the database that is replaced and the log tell.
+//
+// The database that is replaced, if it vouches for the time since, gives its sessions and its signing keys in place of those of the backup. Otherwise every session
+// of the backup ends: a refresh token that was used since could be used again. After an error the copy is good for nothing.
+func Restore(ctx context.Context, o RestoreOptions, now time.Time) (done Restored, err error) {
+	x := restorer{RestoreOptions: o, now: now, authority: Authority{keys: newKeys(), denials: newDenials(), sessions: newSessions()}}
+	if x.authority.secrets, err = newSecrets(o.Secret); err != nil {
+		return done, fmt.Errorf("restoring tokens: %w", err)
+	}
+	x.authority.db = o.DB
+	for _, step := range []func(context.Context) error{x.denials, x.sessions, x.keys} {
+		if err := step(ctx); err != nil {
+			return x.done, fmt.Errorf("restoring tokens: %w", err)
+		}
+	}
+	return x.done, nil
+}
+
+type restorer struct {
+	RestoreOptions
+	now       time.Time
+	authority Authority // of the copy: its tables and secrets
+	done      Restored
+}
+
+// denials carries revocations over.
+func (x *restorer) denials(ctx context.Context) error {
+	var all []denial
+	if x.Replaced != nil {
+		for row, err := range x.authority.denials.Walk(x.Replaced, nil) {
+			if err == nil { // what cannot be read tells nothing
+				all = append(all, row.Record)
+			}
+			if err != nil && row.Key == nil {
+				break
+			}
+		}
+	}
+	if x.Log != nil {
+		all = append(all, x.Log.denials()...)
+	}
+	x.done.Revocations = len(all)
+	return inPieces(ctx, x.DB, all, func(tx *store.Tx, d denial) error { return x.authority.keep(tx, d) })
+}
+
+// sessions puts those of the replaced database in the place of the backup's, or ends the latter.
+func (x *restorer) sessions(ctx context.Context) error {
+	was, _, err := rows(x.authority.sessions, x.DB)
+	if err != nil {
+		return err
+	}
+	var is []store.Row[Session]
+	whole := false
+	if x.Replaced != nil && x.Vouched {
+		is, whole, err = rows(x.authority.sessions, x.Replaced)
+	}
+	if err != nil {
+		whole = false // what cannot be read tells nothing
+	}
+	err = inPieces(ctx, x.DB, was, func(tx *store.Tx, s store.Row[Session]) error {
+		if whole {
+			return x.authority.sessions.Delete(tx, s.Key)
+		}
+		x.done.Ended++
+		d := denial{denyName{kind: denySession, id: s.Record.ID}, x.now.UTC(), x.now.Add(longest)}
+		return errors.Join(x.authority.keep(tx, d), x.authority.sessions.Delete(tx, s.Key))
+	})
+	if err != nil || !whole {
+		return err
+	}
+	x.done.Sessions = len(is)
+	return inPieces(ctx, x.DB, is, func(tx *store.Tx, s store.Row[Session]) error { return x.authority.sessions.Put(tx, s.Key, s.Record) })
+}
+
+// keys puts the signing keys of the replaced database in the place of the backup's, if they are all good.
+func (x *restorer) keys(ctx context.Context) error {
+	if x.Replaced == nil || !x.Vouched {
+		return nil
+	}
+	if keys, err := loadRing(x.Replaced, x.authority.keys, &x.authority.secrets); err != nil || len(keys) == 0 {
+		return nil //nolint:nilerr // then those of the backup stay
+	}
+	was, _, err := rows(x.authority.keys, x.DB)
+	if err != nil {
+		return err
+	}
+	is, whole, err := rows(x.authority.keys, x.Replaced)
+	if err != nil || !whole {
+		return nil //nolint:nilerr // as above
+	}
+	if err := inPieces(ctx, x.DB, was, func(tx *store.Tx, k store.Row[sealedKey]) error { return x.authority.keys.Delete(tx, k.Key) }); err != nil {
+		return err
+	}
+	return inPieces(ctx, x.DB, is, func(tx *store.Tx, k store.Row[sealedKey]) error { return x.authority.keys.Put(tx, k.Key, k.Record) })
+}
+
+// rows reads a table. whole says that all of it could be read.
+func rows[R any](t *store.Table[R], db *store.DB) (all []store.Row[R], whole bool, err error) {
+	for row, err := range t.Walk(db, nil) {
+		if err != nil {
+			return nil, false, err
+		}
+		all = append(all, row)
+	}
+	return all, true, nil
+}
+
+// inPieces does something with each of all, many in a transaction.
+func inPieces[R any](ctx context.Context, db *store.DB, all []R, do func(*store.Tx, R) error) error {
+	for len(all) > 0 {
+		piece := all[:min(len(all), trimPiece)]
+		all = all[len(piece):]
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		_, err := db.Update(func(tx *store.Tx) error {
+			for _, r := range piece {
+				if err := do(tx, r); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RevocationLog gathers from Postern's own log, which is written to it, what was revoked. Lines that say nothing of that are passed over.
+type RevocationLog struct {
+	rest  []byte // of a line without its end
+	lines []revocationLine
+}
+
+// revocationLine is what counts of a line of the log.
+type revocationLine struct {
+	Time        time.Time `json:"time"`
+	Stream      string    `json:"stream"`
+	Action      string    `json:"action"`
+	Tenant      string    `json:"tenant"`
+	Environment string    `json:"environment"`
+	KeyID       string    `json:"key_id"`
+	JTI         []string  `json:"jti"`
+	Session     []string  `json:"session"`
+	User        []string  `json:"user"`
+	Until       []string  `json:"until"`
+}
+
+// maxLogLine is longer than any line that Postern writes, in bytes.
+const maxLogLine = 1 << 20
+
+// Write takes another piece of the log. It never fails.
+func (l *RevocationLog) Write(p []byte) (int, error) {
+	n := len(p)
+	for len(p) > 0 {
+		line, rest, ended := bytes.Cut(p, []byte("\n"))
+		l.rest = append(l.rest, line...)
+		if p = rest; ended || len(l.rest) > maxLogLine {
+			l.read()
+		}
+	}
+	return n, nil
+}
+
+// read takes the line that has ended.
+func (l *RevocationLog) read() {
+	var line revocationLine
+	if bytes.Contains(l.rest, []byte(`"stream":"audit"`)) && json.Unmarshal(l.rest, &line) == nil && line.Stream == "audit" &&
+		(line.Action == "token.revoke" || line.Action == "session.end") {
+		l.lines = append(l.lines, line)
+	}
+	l.rest = l.rest[:0]
+}
+
+// denials are the revocations that the log tells of.
+func (l *RevocationLog) denials() (all []denial) {
+	l.read() // the last line may have no end
+	for _, line := range l.lines {
+		add := func(n denyName) { all = append(all, denial{n, line.Time.UTC(), line.Time.UTC().Add(longest)}) }
+		for _, id := range line.JTI {
+			add(denyName{kind: denyToken, id: id})
+		}
+		for _, id := range line.Session {
+			add(denyName{kind: denySession, id: id})
+		}
+		if line.Action != "token.revoke" {
+			continue
+		}
+		for _, id := range line.User {
+			add(denyName{denyUser, line.Tenant, line.Environment, id})
+		}
+		if len(line.User)+len(line.JTI)+len(line.Session) == 0 && len(line.Until) > 0 {
+			add(denyName{denyKey, line.Tenant, line.Environment, line.KeyID})
+		}
+	}
+	return all
+}

@@ -1,0 +1,123 @@
+package token_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/postern-auth/postern/internal/store"
+	"github.com/postern-auth/postern/internal/token"
+)
+
+// backup copies a database, and opens the copy.
+func backup(t *testing.T, db *store.DB) *store.DB {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "data")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "postern.db")
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Snapshot(0, func(x *store.Snapshot) error { return x.Copy(t.Context(), f) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	copied, err := store.Open(store.Options{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = copied.Close() })
+	return copied
+}
+
+// An older backup revives nothing that was ended since: not a token, not a session, and not a refresh token that was used.
+func TestARestoreRevivesNothing(t *testing.T) { // R-SESS-5, R-JWT-9
+	live := database(t)
+	o := options(live, token.FormMLM)
+	a := open(t, o, noon)
+	_, first := openSession(t, a, noon)
+	ended, endedText := openSession(t, a, noon)
+	_, idle := openSession(t, a, noon)
+	_, g := mint(t, a, grant(), noon)
+	both := backup(t, live)
+	alone := backup(t, live)
+
+	second := refresh(t, a, first, noon, nil)
+	third := refresh(t, a, second, noon, nil)
+	if _, err := a.RevokeSession(t.Context(), ended.ID, noon); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.RevokeToken(t.Context(), token.Revocation{ID: g.ID}, noon); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Rotate(t.Context(), noon); err != nil {
+		t.Fatal(err)
+	}
+	of := grant()
+	of.Session, of.ID = ended.ID, "another"
+	of.IssuedAt, of.ExpiresAt = noon, noon.Add(time.Hour)
+
+	t.Run("over the database that knows", func(t *testing.T) {
+		done, err := token.Restore(t.Context(), token.RestoreOptions{DB: both, Secret: o.Secret, Replaced: live, Vouched: true}, noon)
+		if diff := cmp.Diff(token.Restored{Revocations: 2, Sessions: 2}, done); err != nil || diff != "" {
+			t.Fatalf("%v %s", err, diff)
+		}
+		r := open(t, options(both, token.FormMLM), noon)
+		if diff := cmp.Diff(a.Keys(), r.Keys()); diff != "" {
+			t.Errorf("signing keys: %s", diff)
+		}
+		if !r.Revoked(&g) || !r.Revoked(&of) {
+			t.Errorf("a token that was revoked is refused: %t; one of an ended session: %t", r.Revoked(&g), r.Revoked(&of))
+		}
+		refresh(t, r, endedText, noon, token.ErrRefreshUnknown)
+		refresh(t, r, idle, noon, nil)
+		refresh(t, r, third, noon, nil)
+		refresh(t, r, first, noon, token.ErrRefreshReused)
+	})
+	t.Run("by a log alone", func(t *testing.T) {
+		log := &token.RevocationLog{}
+		for _, piece := range strings.SplitAfter(`postern starts
+{"time":"2026-11-02T12:00:00Z","level":"INFO","msg":"changed","stream":"audit","action":"key.create","key_id":"k"}
+{"time":"2026-11-02T12:00:00Z","level":"INFO","msg":"changed","stream":"audit","action":"token.revoke","actor":"uid:0","number":3,"jti":["`+g.ID+`"]}
+{"time":"2026-11-02T12:00:00Z","level":"INFO","msg":"changed","stream":"audit","action":"token.revoke","tenant":"acme","environment":"LIVE","user":["u9"],"sessions":0,"until":["2026-11-02T12:00:00Z"]}
+{"time":"2026-11-02T12:00:00Z","level":"INFO","msg":"changed","stream":"audit","action":"token.revoke","tenant":"acme","environment":"LIVE","key_id":"k9","until":["2026-11-02T12:00:00Z"]}
+{"time":"2026-11-02T12:00:00Z","level":"INFO","msg":"other","stream":"decisions","action":"token.revoke","jti":["x"]}
+{"time":"2026-11-02T12:00:00Z","level":"INFO","msg":"changed","stream":"audit","action":"session.end","session":["s9"],"user":["u1"],"reason":["revoked"]}`, "e") {
+			_, _ = log.Write([]byte(piece))
+		}
+		keys := open(t, options(alone, token.FormMLM), noon).Keys()
+		done, err := token.Restore(t.Context(), token.RestoreOptions{DB: alone, Secret: o.Secret, Log: log}, noon)
+		if diff := cmp.Diff(token.Restored{Revocations: 4, Ended: 3}, done); err != nil || diff != "" {
+			t.Fatalf("%v %s", err, diff)
+		}
+		r := open(t, options(alone, token.FormMLM), noon)
+		if diff := cmp.Diff(keys, r.Keys()); diff != "" {
+			t.Errorf("signing keys: %s", diff)
+		}
+		for name, change := range map[string]func(*token.Grant){
+			"its id": func(t *token.Grant) { t.ID = g.ID }, "its user": func(g *token.Grant) { g.Subject = "u9" }, "its key": func(g *token.Grant) { g.KeyID = "k9" },
+			"its session": func(g *token.Grant) { g.Session = "s9" }, "a session of the backup": func(g *token.Grant) { g.Session = ended.ID },
+		} {
+			other := g
+			other.ID = "another"
+			if r.Revoked(&other) {
+				t.Fatal("a token that nothing tells of is refused")
+			}
+			if change(&other); !r.Revoked(&other) {
+				t.Errorf("a token passes whose log says that it was revoked by %s", name)
+			}
+		}
+		for _, text := range []string{first, endedText, idle, third} {
+			refresh(t, r, text, noon, token.ErrRefreshUnknown)
+		}
+	})
+}
