@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -150,11 +151,12 @@ func TestPrecedence(t *testing.T) {
 func TestKeychainThatHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		asked, end := 0, make(chan struct{})
+		end := make(chan struct{})
+		var asked atomic.Int32
 		defer close(end)
 		hanging := memory(nil)
 		hanging.read = func(string) (string, error) {
-			asked++
+			asked.Add(1)
 			<-end
 			return "", errors.New("too late")
 		}
@@ -168,8 +170,8 @@ func TestKeychainThatHangs(t *testing.T) {
 		if err != nil || who.credential != (setting{"of-the-file", fromFile}) || who.profile.value != "mlm" {
 			t.Errorf("customer() = %+v, %v", who, err)
 		}
-		if waited := time.Since(before); waited != hanging.patience || asked != 1 || notes != 1 {
-			t.Errorf("waited %v, asked %d times, said so %d times", waited, asked, notes)
+		if waited := time.Since(before); waited != hanging.patience || asked.Load() != 1 || notes != 1 {
+			t.Errorf("waited %v, asked %d times, said so %d times", waited, asked.Load(), notes)
 		}
 		if err := hanging.Write(t.Context(), entryKey, "x"); !errors.Is(err, errKeychainHangs) {
 			t.Errorf("Write() = %v", err)
