@@ -16,9 +16,9 @@ import (
 )
 
 // signing is a gate that signs tokens for the upstream.
-func signing(tb testing.TB, name string) *mint {
+func signing(tb testing.TB) *mint {
 	tb.Helper()
-	o := withProfile(tb, name)
+	o := withProfile(tb, "mka1")
 	o.Default = extauthz.PolicySpec{Credentials: extauthz.CredentialsIdentityJWT}
 	return newMint(tb, o)
 }
@@ -54,7 +54,7 @@ func (m *mint) Set(d *extauthz.Decision, r *extauthz.Request) map[string]string 
 }
 
 func TestATokenOfOursTakesTheCredentialsPlace(t *testing.T) {
-	m := signing(t, "mka1")
+	m := signing(t)
 	id, key := m.create(keystore.KeySpec{Permissions: []string{"note:create", "note:read"}})
 	_, c := m.passed(noon(), get("/", "authorization: Bearer "+key, "x-on-behalf-of: ada"))
 	if diff := cmp.Diff([]string{"https://upstream.example"}, c.Audience); diff != "" || c.Subject != "ada" || c.ExpiresAt.Sub(noon()) != time.Minute {
@@ -88,7 +88,7 @@ func TestATokenOfOursTakesTheCredentialsPlace(t *testing.T) {
 }
 
 func TestATokenForTheUpstreamIsReusedForHalfItsLife(t *testing.T) {
-	m := signing(t, "mka1")
+	m := signing(t)
 	_, key := m.create(keystore.KeySpec{})
 	ask := func(after time.Duration, endUser string) string {
 		t.Helper()
@@ -112,7 +112,7 @@ func TestATokenForTheUpstreamIsReusedForHalfItsLife(t *testing.T) {
 
 // A token for the upstream never lives longer than the key or the token that it is made from.
 func TestATokenForTheUpstreamEndsWithItsCause(t *testing.T) {
-	m := signing(t, "mka1")
+	m := signing(t)
 	_, key := m.create(keystore.KeySpec{ExpiresAt: noon().Add(20 * time.Second)})
 	if _, c := m.passed(noon(), get("/", "authorization: Bearer "+key)); c.ExpiresAt.After(noon().Add(20 * time.Second)) {
 		t.Errorf("expires %v", c.ExpiresAt)
@@ -126,7 +126,7 @@ func TestATokenForTheUpstreamEndsWithItsCause(t *testing.T) {
 
 // R-RESP-6: without a signing key nothing is said that cannot be proven.
 func TestWithoutASigningKeyTheRequestIsUnavailable(t *testing.T) {
-	m := signing(t, "mka1")
+	m := signing(t)
 	_, key := m.create(keystore.KeySpec{})
 	without, err := extauthz.NewTokens(extauthz.TokensOptions{})
 	if err != nil {

@@ -79,6 +79,14 @@ func TestWhatEndsATokenEndsItOnItsNextUse(t *testing.T) {
 		"its jti": {func(m *mint, _ string, g token.Grant) error {
 			return m.authority.RevokeToken(m.t.Context(), token.Revocation{ID: g.ID}, later)
 		}, extauthz.ReasonTokenRevoked},
+		"its session": {func(m *mint, _ string, g token.Grant) error {
+			_, err := m.authority.RevokeSession(m.t.Context(), g.Session, later)
+			return err
+		}, extauthz.ReasonTokenRevoked},
+		"all of its user": {func(m *mint, _ string, g token.Grant) error {
+			_, err := m.authority.RevokeUser(m.t.Context(), "acme", "LIVE", g.Subject, later)
+			return err
+		}, extauthz.ReasonTokenRevoked},
 		"its key's tokens": {func(m *mint, key string, _ token.Grant) error {
 			return m.authority.RevokeKey(m.t.Context(), "acme", "LIVE", key, later)
 		}, extauthz.ReasonTokenRevoked},

@@ -106,7 +106,7 @@ func TestTheUpstreamVerifiesWhoAsks(t *testing.T) {
 		for credential, subject := range map[string]string{"Bearer " + k.Key: "acme", "Bearer " + g.exchanged(t, k, "user_123"): "user_123"} {
 			arrived := one(t, d.allowed(t, "/api/v1/agents", "Authorization: "+credential), "authorization")
 			text, ok := strings.CutPrefix(arrived, "Bearer ")
-			signed, err := jose.ParseSigned(text, []jose.SignatureAlgorithm{jose.EdDSA})
+			signed, err := jose.ParseSignedCompact(text, []jose.SignatureAlgorithm{jose.EdDSA})
 			if !ok || err != nil || arrived == credential {
 				t.Fatalf("authorization arrives as %q: %v", arrived, err)
 			}
