@@ -144,7 +144,12 @@ func (c *call) askedOf(form map[string]string) (g token.Grant, life time.Duratio
 			return g, 0, oauthRefusal(oauthInvalidScope, "scope must be some of the permissions that the subject holds.")
 		}
 	}
-	if g.Subject = c.caller.EndUser; g.Subject == c.caller.Tenant && g.Subject != "" {
+	g.Subject = c.caller.EndUser
+	switch {
+	case g.Subject == "" || g.Subject != c.caller.Tenant:
+	case c.caller.Token: // the subject says so
+		return g, 0, subjectRefused()
+	default:
 		return g, 0, oauthRefusal(oauthInvalidRequest, "The end user must not have the id of the tenant.")
 	}
 	return g, time.Duration(seconds) * time.Second, nil
