@@ -96,7 +96,7 @@ func TestATokenGoesInTheKeysPlace(t *testing.T) {
 // identity_jwt: what arrives in the place of the credential is verified by an independent library, from the published key set alone.
 func TestTheUpstreamVerifiesWhoAsks(t *testing.T) {
 	t.Parallel()
-	g := open(t, "mka1", withAPI(t), change{"", "upstream_authorization: identity_jwt\nupstream_audience: https://upstream.example.com"})
+	g := open(t, "mka1", withAPI(t), change{"", "upstream_authorization: identity_jwt"})
 	k := g.mint(t, "--tenant", "acme", "--permission", "agent:read")
 	var set jose.JSONWebKeySet
 	if status := g.front(t).call(t, "GET", "/.well-known/jwks.json", "", &set); status != http.StatusOK {
@@ -126,7 +126,7 @@ func TestTheUpstreamVerifiesWhoAsks(t *testing.T) {
 				t.Fatal(err)
 			}
 			if claims.Issuer != "https://apigw.example.com" || claims.Subject != subject || claims.Account != "acme" ||
-				claims.Aud != "https://upstream.example.com" || claims.Exp-claims.Iat != 60 {
+				claims.Aud != "https://notes.example.com" || claims.Exp-claims.Iat != 60 {
 				t.Errorf("%s", payload)
 			}
 		}
