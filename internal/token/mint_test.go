@@ -112,7 +112,7 @@ func TestATokenHasExactlyTheClaimsOfItsForm(t *testing.T) { // R-EXCH-1
 			if want := strings.Replace(test.want, "JTI", g.ID, 1); cmp.Diff(want, verify(t, a.JWKS(), text)) != "" {
 				t.Errorf("claims: %s", cmp.Diff(want, part(t, text, 1)))
 			}
-			if want := `{"alg":"EdDSA",` + test.header + `,"kid":"` + a.Keys()[0].ID + `"}`; part(t, text, 0) != want {
+			if want := `{"alg":"EdDSA","kid":"` + a.Keys()[0].ID + `",` + test.header + `}`; part(t, text, 0) != want {
 				t.Errorf("header: %s, want %s", part(t, text, 0), want)
 			}
 			read, err := a.Read(verified(t, part(t, text, 1)))

@@ -36,7 +36,7 @@ type signer struct {
 
 func newSigner(k *key) *signer {
 	header := func(typ string) []byte {
-		text := `{"alg":"` + string(k.Algorithm) + `","typ":"` + typ + `","kid":"` + k.ID + `"}`
+		text := `{"alg":"` + string(k.Algorithm) + `","kid":"` + k.ID + `","typ":"` + typ + `"}`
 		return append(base64.RawURLEncoding.AppendEncode(nil, []byte(text)), '.')
 	}
 	return &signer{key: k, jwt: header(typeJWT), access: header(typeAccess)}
