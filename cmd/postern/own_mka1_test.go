@@ -171,6 +171,8 @@ func TestExchangeOfMKA1Refuses(t *testing.T) {
 		with("audience", `"https://x.example/a b"`): badAudience, with("audience", `"https://x/#f"`): badAudience, with("audience", `"https://é"`): badAudience,
 		with("audience", `1`): badAudience, with("audience", `["https://x"]`): badAudience, with("audience", `null`): `{"error": "audience is required"}`,
 		with("audience", `"https:\/\/x.example"`): "", with("audience", `"urn:a:b"`): "",
+		with("audience", `"app:/a"`): "", with("audience", `"file:///a"`): "", with("audience", `"https:///a"`): badAudience, with("audience", `"https:/a"`): badAudience,
+		with("audience", `"app:"`): badAudience,
 
 		with("externalUserId", `"u"`): "", with("externalUserId", `"`+strings.Repeat("u", 150)+`"`): "", with("externalUserId", `"`+strings.Repeat("u", 151)+`"`): badUser,
 		with("externalUserId", `""`): badUser, with("externalUserId", `"*"`): badUser, with("externalUserId", `"**"`): "", with("externalUserId", `" u"`): badUser,

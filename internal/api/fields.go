@@ -168,8 +168,11 @@ func isAbsoluteURI(s string, most int) bool {
 	if err != nil || u.Scheme == "" || u.User != nil {
 		return false
 	}
-	if u.Opaque != "" { // urn:example:thing
+	switch {
+	case u.Scheme == "http", u.Scheme == "https":
+		return u.Host != ""
+	case u.Opaque != "": // urn:example:thing
 		return true
 	}
-	return u.Host != ""
+	return u.Host != "" || u.Path != "" // app:/thing, file:///thing
 }
