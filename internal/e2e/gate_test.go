@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -27,6 +28,9 @@ type gate struct {
 	rendered *authtest.Envoy
 	bare     *authtest.Envoy
 	minted   []key // all keys that it made
+
+	secrets [][]byte     // other than keys: what [canary] looks for besides
+	errors  bytes.Buffer // replies of its own endpoints that were errors
 }
 
 // added is what every example gets besides: a stop without the delay in which load balancers notice it, a log of all
@@ -53,7 +57,7 @@ func open(t *testing.T, example string, changes ...change) *gate {
 func serve(t *testing.T, example string, changes ...change) *gate {
 	t.Helper()
 	g := &gate{dir: folder(t), upstream: authtest.StartUpstream(t)}
-	g.Postern = authtest.StartPostern(t, configure(t, g.dir, example, changes...))
+	g.Postern = authtest.StartPostern(t, configure(t, g.dir, example, changes...), "SSL_CERT_FILE="+authtest.WriteCA(t))
 	g.owners(t, example)
 	return g
 }

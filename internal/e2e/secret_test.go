@@ -28,6 +28,7 @@ func canary(g *gate) func(*testing.T) { // R-LOG-1, mka1 25 and 38, mlm 33
 			_, _, secret := parts(k.Key)
 			secrets = append(secrets, []byte(secret))
 		}
+		secrets = append(secrets, g.secrets...)
 		if len(secrets) < 10 {
 			t.Fatalf("only %d secrets to look for", len(secrets))
 		}
@@ -81,6 +82,9 @@ func (g *gate) written(t *testing.T) map[string][]byte {
 		"the list of keys":   []byte(g.Run(t, "keys", "list", "-o", "json")),
 		"an export":          []byte(g.Run(t, "keys", "export")),
 		"a bootstrap":        g.render(t),
+	}
+	if g.errors.Len() > 0 {
+		all["an error reply"] = g.errors.Bytes()
 	}
 	err := filepath.WalkDir(g.dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() || entry.Name() == "pepper" {
