@@ -160,6 +160,7 @@ func (c *canaries) scatter(t *testing.T, path string, texts ...string) {
 const asJSON = "Content-Type: application/json"
 
 func (c *canaries) driveDefault(t *testing.T) {
+	t.Helper()
 	k := c.mint(t, "--tenant", "default", "--permission", "agent:read", "--permission", "postern:introspect", "--permission", "postern:revoke")
 	const form = "Content-Type: application/x-www-form-urlencoded"
 	trade := func(want int, kind, subject string) string {
@@ -191,6 +192,7 @@ func (c *canaries) driveDefault(t *testing.T) {
 }
 
 func (c *canaries) driveMKA1(t *testing.T) {
+	t.Helper()
 	k := c.mint(t, "--tenant", "acme", "--permission", "agent:read")
 	const exchange = "/api/v1/authentication/api-key/exchange-token"
 	body := `{"audience":"https://apigw.example.com","externalUserId":"user_1"}`
@@ -210,6 +212,7 @@ func (c *canaries) driveMKA1(t *testing.T) {
 }
 
 func (c *canaries) driveMLM(t *testing.T) {
+	t.Helper()
 	k := c.mint(t, "--tenant", "acme", "--env", "LIVE", "--permission", "tenant:admin")
 	key := "x-tenant-api-key: " + k.Key
 	c.send(t, 200, "POST", "/api/v1/admin/auth/providers", fmt.Sprintf(
