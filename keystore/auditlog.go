@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -74,13 +75,21 @@ const maxLogLine = 1 << 20
 //
 // A line that may be one of them and is damaged is a [*LineError]: one that is no JSON, unless its message shows that it is another one, and one that lacks
 // what it is about. Text that is no line of a log in JSON is passed over.
-func ReadAudit(r io.Reader) (log AuditLog, err error) {
+//
+// A line of the stream about neither keys nor tenants is given to each of others, as the record that it is. Their error says what is wrong with it,
+// a clause without subject, and is a [*LineError] too.
+func ReadAudit(r io.Reader, others ...func(*Record) error) (log AuditLog, err error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLogLine)
 	number := 0
 	for lines.Scan() {
 		number++
 		l, err := readLine(lines.Bytes())
+		for _, other := range others {
+			if err == nil && l.other != nil {
+				err = other(l.other)
+			}
+		}
 		if err != nil {
 			return AuditLog{}, &LineError{number, err.Error()}
 		}
@@ -113,7 +122,9 @@ type auditLine struct {
 	Ended  json.RawMessage `json:"ended"`
 	Ends   json.RawMessage `json:"ends"`
 
-	ExpiresAt []string `json:"expires_at"`
+	Actor       string   `json:"actor"`
+	Environment string   `json:"environment"`
+	ExpiresAt   []string `json:"expires_at"`
 }
 
 // logLine is one line of a log.
@@ -121,7 +132,8 @@ type logLine struct {
 	at     time.Time  // zero: it does not say
 	ours   bool       // it is one of the stream audit
 	number uint64     // of the record that it is
-	ending *logEnding // nil: it ends nothing
+	ending *logEnding // nil: it ends nothing of keys and tenants
+	other  *Record    // that it is, if it is about neither; else nil
 }
 
 func readLine(line []byte) (l logLine, err error) {
@@ -149,8 +161,37 @@ func readLine(line []byte) (l logLine, err error) {
 		return logLine{}, errors.New("is one of the stream audit, but not as Postern writes it")
 	}
 	l.ours, l.number = true, a.Number
-	l.ending, err = a.ending()
+	if l.ending, err = a.ending(); err == nil && !a.ours() {
+		l.other, err = a.record(line)
+	}
 	return l, err
+}
+
+// ours says whether the line is about keys or tenants.
+func (l *auditLine) ours() bool {
+	noun, _, _ := strings.Cut(l.Action, ".")
+	return noun == "key" || noun == "keys" || noun == "tenant"
+}
+
+// record is the one that the line is, with the details that are numbers and lists.
+func (l *auditLine) record(line []byte) (*Record, error) {
+	r := &Record{Number: l.Number, Actor: l.Actor, Action: l.Action, Tenant: l.Tenant, Environment: l.Environment, KeyID: l.KeyID}
+	if l.Time == nil {
+		return nil, fmt.Errorf("is one of the stream audit, but does not say when %s was done", l.Action)
+	}
+	r.Time = *l.Time
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(line, &members); err != nil {
+		return nil, errors.New("is one of the stream audit, but not as Postern writes it")
+	}
+	delete(members, "number")
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		d := Detail{Name: name}
+		if json.Unmarshal(members[name], &d.Count) == nil || json.Unmarshal(members[name], &d.Texts) == nil {
+			r.Details = append(r.Details, d)
+		}
+	}
+	return r, nil
 }
 
 // mayBeAudit says whether a line that is no JSON may be what is left of one of the stream audit. The message of a line stands before all that
@@ -175,7 +216,7 @@ func (l *auditLine) ending() (e *logEnding, err error) {
 	case "key.create", "key.upgrade", "keys.import", "key.import", "tenant.create", "tenant.update":
 		return nil, nil
 	default:
-		if noun == "key" || noun == "keys" || noun == "tenant" {
+		if l.ours() {
 			return nil, fmt.Errorf("has the action %q, which this Postern does not know", l.Action)
 		}
 		if l.Action == "" {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/keystore"
 )
@@ -119,5 +121,35 @@ func TestALogThatEndsBeforeACopyTellsNothing(t *testing.T) {
 	old := `{"time":"2026-01-01T09:00:00Z","level":"INFO","msg":"changed","stream":"audit","action":"key.revoke","number":1,"key_id":"a"}`
 	if done, err := restore(t, backup, nil, old); !errors.Is(err, keystore.ErrLogEnds) || !done.Time.IsZero() {
 		t.Errorf("%+v, %v", done, err)
+	}
+}
+
+// What is about neither keys nor tenants is for others to judge, in the form that it was recorded in.
+func TestLinesAboutOtherThingsAreHandedOut(t *testing.T) {
+	const log = `{"time":"2026-11-02T09:00:00.1Z","level":"INFO","msg":"changed","stream":"audit","action":"key.revoke","number":3,"key_id":"a"}
+{"time":"2026-11-02T12:00:00Z","level":"INFO","msg":"changed","stream":"audit","action":"token.revoke","actor":"uid:0","number":4,"key_id":"k","tenant":"acme","environment":"LIVE","sessions":2,"user":["u"]}
+{"time":"2026-11-02T12:00:00Z","level":"INFO","msg":"changed","stream":"decisions","action":"token.revoke"}`
+	var got []keystore.Record
+	gather := func(r *keystore.Record) error {
+		got = append(got, *r)
+		return nil
+	}
+	want := []keystore.Record{{
+		Number: 4, Time: noon, Actor: "uid:0", Action: "token.revoke", Tenant: "acme", Environment: "LIVE", KeyID: "k",
+		Details: []keystore.Detail{{Name: "sessions", Count: 2}, {Name: "user", Texts: []string{"u"}}},
+	}}
+	if _, err := keystore.ReadAudit(strings.NewReader(log), gather); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	bad := (*keystore.LineError)(nil)
+	if _, err := keystore.ReadAudit(strings.NewReader(log), gather, func(*keystore.Record) error { return errors.New("lacks something") }); !errors.As(err, &bad) ||
+		*bad != (keystore.LineError{Line: 2, Problem: "lacks something"}) {
+		t.Error(err)
+	}
+	if _, err := keystore.ReadAudit(strings.NewReader(strings.Replace(log, `"time":"2026-11-02T12:00:00Z",`, "", 1)), gather); !errors.As(err, &bad) {
+		t.Errorf("a line without a time: %v", err)
 	}
 }

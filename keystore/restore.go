@@ -52,9 +52,10 @@ type Restored struct {
 	Tenants  int
 	Keys     int
 
-	Vouched   bool // the database that is replaced knows all that the backup holds
-	Lost      bool // neither it nor the log knows all that was ended since
-	Revoked   int  // keys that were active or disabled in the backup
+	Audited   uint64 // number of the last record of audit that the backup has: what a log says of later ones it does not know
+	Vouched   bool   // the database that is replaced knows all that the backup holds
+	Lost      bool   // neither it nor the log knows all that was ended since
+	Revoked   int    // keys that were active or disabled in the backup
 	Disabled  int
 	Expiring  int // keys that now end sooner
 	Ended     int // secrets that now have an end, or an earlier one
@@ -95,6 +96,11 @@ func (x *restorer) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, x.Close()) }()
+	last, err := x.lastAudit(ctx)
+	if err != nil {
+		return err
+	}
+	x.done.Audited = last.Number
 	if x.Replaced != nil {
 		revision, err := x.Replaced.Revision()
 		x.done.Vouched = err == nil && revision >= x.done.Revision // until it is found not to know something
@@ -103,10 +109,6 @@ func (x *restorer) run(ctx context.Context) (err error) {
 		}
 	}
 	if !x.done.Vouched {
-		last, err := x.lastAudit(ctx)
-		if err != nil {
-			return err
-		}
 		why := x.doubt(&last)
 		if x.done.Lost = why != nil; x.done.Lost && !x.AcceptLost {
 			return why
@@ -192,10 +194,6 @@ func (x *restorer) conclude(ctx context.Context) error {
 
 // carryAudit adds the records of audit that the replaced database has and the backup lacks: their numbers must not come again.
 func (x *restorer) carryAudit(ctx context.Context) error {
-	last, err := x.lastAudit(ctx)
-	if err != nil {
-		return err
-	}
 	var records []Record
 	write := func() error {
 		_, err := x.db.Update(func(tx *store.Tx) error {
@@ -216,7 +214,7 @@ func (x *restorer) carryAudit(ctx context.Context) error {
 		records = records[:0]
 		return err
 	}
-	for row, err := range x.audit.Walk(x.Replaced, store.Number(last.Number+1)) {
+	for row, err := range x.audit.Walk(x.Replaced, store.Number(x.done.Audited+1)) {
 		if ctx.Err() != nil || err != nil {
 			return errors.Join(ctx.Err(), write()) // what cannot be read is history, and not worth the restore
 		}

@@ -22,7 +22,7 @@ import (
 
 type storeRestoreCmd struct {
 	located
-	Audit                 []given `sep:"none" placeholder:"FILE" help:"Postern's log since the backup, in JSON. What its lines of the stream audit revoke, disable, suspend and end stays so. Repeatable."`
+	Audit                 []given `sep:"none" placeholder:"FILE" help:"Postern's log since the backup, in JSON. What its lines of the stream audit revoke, disable, suspend, deactivate, delete and end stays so. Repeatable."`
 	AcceptLostRevocations bool    `help:"Restore although nothing says what was revoked since the backup: it is valid again."`
 	File                  string  `arg:"" help:"Backup to restore."`
 }
@@ -31,7 +31,7 @@ type storeRestoreCmd struct {
 func (*storeRestoreCmd) Help() string {
 	return `Only while no Postern runs. All of the backup is examined first; then it takes the database's place as a whole, or not at all. The pepper must be there: no backup holds it.
 
-What was ended since the backup stays ended: revoked and disabled keys, suspended tenants, ended secrets, earlier expiries, deactivated users, deleted providers. That is read from the database that is replaced, and from --audit. If neither knows, as on a new disk, --accept-lost-revocations is needed. The database that is replaced is kept beside the new one, as postern.db.replaced-TIME: remove it when it is not needed any more.
+What was ended since the backup stays ended: revoked and disabled keys, suspended tenants, ended secrets, earlier expiries, revoked tokens, ended sessions, deactivated users, deleted providers. That is read from the database that is replaced, and from --audit. If neither knows, as on a new disk, --accept-lost-revocations is needed. The database that is replaced is kept beside the new one, as postern.db.replaced-TIME: remove it when it is not needed any more.
 
 Example: on a new disk, with the log of the old one.
 
@@ -65,8 +65,8 @@ func (c *storeRestoreCmd) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	r := restoring{storeRestoreCmd: c, settings: s, out: out, revocations: &token.RevocationLog{}}
-	if r.audited, err = c.readAudit(r.revocations); err != nil {
+	r := restoring{storeRestoreCmd: c, settings: s, out: out}
+	if r.log, err = c.readAudit(); err != nil {
 		return err
 	}
 	var report restored
@@ -92,36 +92,14 @@ func stillRunning(ctx context.Context, c *config.Config) error {
 	return hint(fmt.Errorf("process %d has the data folder %q", pid, c.DataDir), "stop it first, and start it again when the backup is restored")
 }
 
-// readAudit reads the logs.
-func (c *storeRestoreCmd) readAudit(revocations *token.RevocationLog) (all keystore.AuditLog, err error) {
-	for _, name := range c.Audit {
-		f, err := os.Open(filepath.Clean(string(name)))
-		if err != nil {
-			return all, fmt.Errorf("reading the log: %w", err)
-		}
-		log, err := keystore.ReadAudit(io.TeeReader(f, revocations))
-		_ = f.Close() // nothing is written
-		if bad, ok := errors.AsType[*keystore.LineError](err); ok {
-			return all, hint(fmt.Errorf("%s:%d: %s", name, bad.Line, bad.Problem),
-				"it may be a revocation: mend the line, or take it out if it is none; nothing was restored")
-		}
-		if err != nil {
-			return all, err
-		}
-		all.Join(log)
-	}
-	return all, nil
-}
-
 // restoring is a restore under way.
 type restoring struct {
 	*storeRestoreCmd
 	settings
-	out         *output
-	audited     keystore.AuditLog
-	revocations *token.RevocationLog // of the same log
-	held        *store.Held          // the file that is replaced; nil: none
-	carried     federation.Carried
+	out     *output
+	log     *endedLog
+	held    *store.Held // the file that is replaced; nil: none
+	carried federation.Carried
 }
 
 // run restores the backup, unless another process has the database for longer than patience.
@@ -247,31 +225,19 @@ func (r *restoring) restore(ctx context.Context, draft *store.Draft, old *store.
 	if err != nil {
 		return done, err
 	}
-	o := keystore.RestoreOptions{Options: keystoreOptions(r.Config, db, secret), Replaced: old, Audited: r.audited, AcceptLost: r.AcceptLostRevocations}
+	o := keystore.RestoreOptions{Options: keystoreOptions(r.Config, db, secret), Replaced: old, Audited: r.log.keys, AcceptLost: r.AcceptLostRevocations}
 	o.Log = telemetry.NewLogger(telemetry.Options{Writer: r.out.stderr, Level: slog.LevelError, Format: telemetry.Text})
 	done, err = keystore.Restore(keystore.WithActor(ctx, uidActor(int64(os.Getuid()))), o, time.Now())
-	if err == nil && old != nil && r.Profile == config.ProfileMLM {
-		r.carried, err = federation.Carry(ctx, old, db, time.Now())
+	if err == nil {
+		err = r.restoreUsers(ctx, db, old, done.Audited)
 	}
 	if err == nil {
-		err = r.restoreTokens(ctx, token.RestoreOptions{DB: db, Replaced: old, Vouched: done.Vouched, Log: r.revocations}, secret)
+		err = r.restoreTokens(ctx, token.RestoreOptions{DB: db, Replaced: old, Vouched: done.Vouched, Log: &r.log.tokens}, secret)
 	}
 	if err == nil {
 		done.Revision, err = db.Revision()
 	}
 	return done, errors.Join(err, db.Close())
-}
-
-// restoreTokens makes good in the copy what became of tokens and sessions since.
-func (r *restoring) restoreTokens(ctx context.Context, o token.RestoreOptions, pepper []byte) (err error) {
-	if o.Secret, err = keystore.TokenKey(pepper); err != nil {
-		return err
-	}
-	done, err := token.Restore(ctx, o, time.Now())
-	if err == nil && done.Ended > 0 {
-		r.out.note("%d sessions were ended: nothing tells what became of them since the backup", done.Ended)
-	}
-	return err
 }
 
 // explained says what an error means for the files at hand.
@@ -341,7 +307,7 @@ func (r *restoring) conclude(draft *store.Draft, done keystore.Restored) (report
 		report.Replaced = &kept
 	}
 	if done.Lost {
-		r.out.note("the backup is %s: what was revoked, disabled, suspended or ended since is valid again"+butLogged(r.audited), ofTime(done.Time))
+		r.out.note("the backup is %s: what was revoked, disabled, suspended or ended since is valid again"+butLogged(r.log.keys), ofTime(done.Time))
 	}
 	if report.Replaced != nil {
 		r.out.note("the database that was replaced is kept as %q: remove it when it is not needed any more", *report.Replaced)

@@ -63,8 +63,13 @@ func (c *carrier) user(was *userRecord) error {
 	if err != nil {
 		return err
 	}
+	return c.end(was, links)
+}
+
+// end has a user be inactive in the backup, and have these links.
+func (c *carrier) end(was *userRecord, links []linkRecord) error {
 	changed := false
-	_, err = c.to.Update(func(tx *store.Tx) (err error) {
+	_, err := c.to.Update(func(tx *store.Tx) (err error) {
 		changed, err = c.putInactive(tx, *was)
 		if err != nil {
 			return err

@@ -174,13 +174,13 @@ func (s *Store) DeleteProvider(ctx context.Context, o Owner, id string, now time
 }
 
 // endProvider marks a provider as deleted. Of what it was it keeps the id.
-func (s *Store) endProvider(tx *store.Tx, p *providerRecord, now time.Time) error {
+func (t *tables) endProvider(tx *store.Tx, p *providerRecord, now time.Time) error {
 	if now.Before(p.UpdatedAt) {
 		now = p.UpdatedAt
 	}
 	gone := providerRecord{owner: p.owner, version: p.version + 1, deleted: true}
 	gone.ID, gone.DefaultMembershipTier, gone.CreatedAt, gone.UpdatedAt = p.ID, p.DefaultMembershipTier, p.CreatedAt, now
-	return s.providers.Put(tx, p.key(), gone)
+	return t.providers.Put(tx, p.key(), gone)
 }
 
 // change passes the gate.

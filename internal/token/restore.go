@@ -1,9 +1,7 @@
 package token
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -72,7 +70,7 @@ func (x *restorer) denials(ctx context.Context) error {
 		}
 	}
 	if x.Log != nil {
-		all = append(all, x.Log.denials()...)
+		all = append(all, x.Log.all...)
 	}
 	x.done.Revocations = len(all)
 	return inPieces(ctx, x.DB, all, func(tx *store.Tx, d denial) error { return x.authority.keep(tx, d) })
@@ -161,74 +159,4 @@ func inPieces[R any](ctx context.Context, db *store.DB, all []R, do func(*store.
 		}
 	}
 	return nil
-}
-
-// RevocationLog gathers from Postern's own log, which is written to it, what was revoked. Lines that say nothing of that are passed over.
-type RevocationLog struct {
-	rest  []byte // of a line without its end
-	lines []revocationLine
-}
-
-// revocationLine is what counts of a line of the log.
-type revocationLine struct {
-	Time        time.Time `json:"time"`
-	Stream      string    `json:"stream"`
-	Action      string    `json:"action"`
-	Tenant      string    `json:"tenant"`
-	Environment string    `json:"environment"`
-	KeyID       string    `json:"key_id"`
-	JTI         []string  `json:"jti"`
-	Session     []string  `json:"session"`
-	User        []string  `json:"user"`
-	Until       []string  `json:"until"`
-}
-
-// maxLogLine is longer than any line that Postern writes, in bytes.
-const maxLogLine = 1 << 20
-
-// Write takes another piece of the log. It never fails.
-func (l *RevocationLog) Write(p []byte) (int, error) {
-	n := len(p)
-	for len(p) > 0 {
-		line, rest, ended := bytes.Cut(p, []byte("\n"))
-		l.rest = append(l.rest, line...)
-		if p = rest; ended || len(l.rest) > maxLogLine {
-			l.read()
-		}
-	}
-	return n, nil
-}
-
-// read takes the line that has ended.
-func (l *RevocationLog) read() {
-	var line revocationLine
-	if bytes.Contains(l.rest, []byte(`"stream":"audit"`)) && json.Unmarshal(l.rest, &line) == nil && line.Stream == "audit" &&
-		(line.Action == "token.revoke" || line.Action == "session.end") {
-		l.lines = append(l.lines, line)
-	}
-	l.rest = l.rest[:0]
-}
-
-// denials are the revocations that the log tells of.
-func (l *RevocationLog) denials() (all []denial) {
-	l.read() // the last line may have no end
-	for _, line := range l.lines {
-		add := func(n denyName) { all = append(all, denial{n, line.Time.UTC(), line.Time.UTC().Add(longest)}) }
-		for _, id := range line.JTI {
-			add(denyName{kind: denyToken, id: id})
-		}
-		for _, id := range line.Session {
-			add(denyName{kind: denySession, id: id})
-		}
-		if line.Action != "token.revoke" {
-			continue
-		}
-		for _, id := range line.User {
-			add(denyName{denyUser, line.Tenant, line.Environment, id})
-		}
-		if len(line.User)+len(line.JTI)+len(line.Session) == 0 && len(line.Until) > 0 {
-			add(denyName{denyKey, line.Tenant, line.Environment, line.KeyID})
-		}
-	}
-	return all
 }

@@ -3,7 +3,6 @@ package token_test
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -85,14 +84,16 @@ func TestARestoreRevivesNothing(t *testing.T) { // R-SESS-5, R-JWT-9
 	})
 	t.Run("by a log alone", func(t *testing.T) {
 		log := &token.RevocationLog{}
-		for _, piece := range strings.SplitAfter(`postern starts
-{"time":"2026-11-02T12:00:00Z","level":"INFO","msg":"changed","stream":"audit","action":"key.create","key_id":"k"}
-{"time":"2026-11-02T12:00:00Z","level":"INFO","msg":"changed","stream":"audit","action":"token.revoke","actor":"uid:0","number":3,"jti":["`+g.ID+`"]}
-{"time":"2026-11-02T12:00:00Z","level":"INFO","msg":"changed","stream":"audit","action":"token.revoke","tenant":"acme","environment":"LIVE","user":["u9"],"sessions":0,"until":["2026-11-02T12:00:00Z"]}
-{"time":"2026-11-02T12:00:00Z","level":"INFO","msg":"changed","stream":"audit","action":"token.revoke","tenant":"acme","environment":"LIVE","key_id":"k9","until":["2026-11-02T12:00:00Z"]}
-{"time":"2026-11-02T12:00:00Z","level":"INFO","msg":"other","stream":"decisions","action":"token.revoke","jti":["x"]}
-{"time":"2026-11-02T12:00:00Z","level":"INFO","msg":"changed","stream":"audit","action":"session.end","session":["s9"],"user":["u1"],"reason":["revoked"]}`, "e") {
-			_, _ = log.Write([]byte(piece))
+		for _, e := range []token.Event{
+			{Action: "user.update", Details: []token.Detail{{Name: "user", Texts: []string{"another"}}}},
+			{Action: "token.revoke", Details: []token.Detail{{Name: "jti", Texts: []string{g.ID}}}},
+			{Action: "token.revoke", Tenant: "acme", Environment: "LIVE", Details: []token.Detail{{Name: "sessions"}, {Name: "until", Texts: []string{"t"}}, {Name: "user", Texts: []string{"u9"}}}},
+			{Action: "token.revoke", Tenant: "acme", Environment: "LIVE", KeyID: "k9", Details: []token.Detail{{Name: "until", Texts: []string{"t"}}}},
+			{Action: "session.end", Tenant: "acme", Environment: "LIVE", Details: []token.Detail{{Name: "session", Texts: []string{"s9"}}, {Name: "user", Texts: []string{"user_123"}}}},
+		} {
+			if err := log.Add(&token.Logged{Event: e, Time: noon}); err != nil {
+				t.Fatal(err)
+			}
 		}
 		keys := open(t, options(alone, token.FormMLM), noon).Keys()
 		done, err := token.Restore(t.Context(), token.RestoreOptions{DB: alone, Secret: o.Secret, Log: log}, noon)
@@ -120,4 +121,20 @@ func TestARestoreRevivesNothing(t *testing.T) { // R-SESS-5, R-JWT-9
 			refresh(t, r, text, noon, token.ErrRefreshUnknown)
 		}
 	})
+}
+
+// A line that does not say what was revoked is not passed over: it may be the one that counts.
+func TestARevocationThatSaysTooLittleIsRefused(t *testing.T) {
+	jti := []token.Detail{{Name: "jti", Texts: []string{"a"}}}
+	for name, e := range map[string]token.Logged{
+		"nothing":            {Time: noon, Event: token.Event{Action: "token.revoke"}},
+		"a key, until when?": {Time: noon, Event: token.Event{Action: "token.revoke", KeyID: "k"}},
+		"an empty name":      {Time: noon, Event: token.Event{Action: "token.revoke", Details: []token.Detail{{Name: "jti", Texts: []string{""}}}}},
+		"no session":         {Time: noon, Event: token.Event{Action: "session.end", Details: []token.Detail{{Name: "user", Texts: []string{"u"}}}}},
+		"no time":            {Event: token.Event{Action: "token.revoke", Details: jti}},
+	} {
+		if err := new(token.RevocationLog).Add(&e); err == nil {
+			t.Error(name)
+		}
+	}
 }
