@@ -188,7 +188,7 @@ func (a *Authorizer) prepareToken(v *verified, base *preparedKey, kind keystore.
 	switch {
 	case p.refused == ReasonEnvironmentUnknown:
 		p.refused = ReasonTokenEnvironmentUnknown
-	case p.refused == ReasonReply, g.Subject != "" && !sendable(g.Subject, fromEndUser):
+	case p.refused == ReasonReply, g.Subject == "*", g.Subject != "" && !sendable(g.Subject, fromEndUser):
 		p.refused = ReasonTokenClaims // R-RESP-3: what cannot be said is not accepted
 	}
 	if a.sendsIdentity() {

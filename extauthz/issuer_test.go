@@ -72,6 +72,7 @@ func TestTheClaimsOfAnIssuerAreReadAsTheFileSays(t *testing.T) {
 	} {
 		m.deny(extauthz.ReasonTokenClaims, withToken(claims(map[string]any{name: value})))
 	}
+	m.deny(extauthz.ReasonTokenClaims, withToken(claims(map[string]any{"https://example.com/user.id": "*"}))) // no end user: the wildcard
 	for _, roles := range []any{[]any{"a:x", 1}, []string{"a,b"}, []string{"a b"}, []string{""}, map[string]string{}, true} {
 		m.deny(extauthz.ReasonTokenClaims, withToken(claims(map[string]any{"roles": roles})))
 	}
