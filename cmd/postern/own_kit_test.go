@@ -49,9 +49,12 @@ type answer struct {
 // do sends a request with headers, "Name: value" each.
 func (e *endpoints) do(tb testing.TB, method, path, body string, headers ...string) answer {
 	tb.Helper()
-	r, err := http.NewRequestWithContext(tb.Context(), method, e.at+path, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(tb.Context(), method, e.at+strings.TrimPrefix(path, "*"), strings.NewReader(body))
 	if err != nil {
 		tb.Fatal(err)
+	}
+	if path == "*" {
+		r.URL.Opaque = path
 	}
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")

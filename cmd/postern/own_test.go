@@ -134,6 +134,10 @@ func TestNotFoundAndNotAllowedAreNotCounted(t *testing.T) {
 			if ids := got.Header["X-Request-Id"]; len(ids) != 1 || len(ids[0]) < 16 {
 				t.Errorf("request ids %q", ids)
 			}
+			everything := e.do(t, "OPTIONS", "*", "")
+			if ids := everything.Header["X-Request-Id"]; everything.Status != 404 || everything.Body != c.notFound || len(ids) != 1 {
+				t.Errorf("OPTIONS *: %d %s %s", everything.Status, everything.Header, everything.Body)
+			}
 			if counted := e.decisions(t); len(counted) > 0 {
 				t.Errorf("counted %v", counted)
 			}
