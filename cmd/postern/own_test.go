@@ -301,3 +301,28 @@ func TestOwnEndpointsLogNoCredential(t *testing.T) {
 		break
 	}
 }
+
+// A fault of ours, and a call more than can be worked on, are 503 in the profile's words.
+func TestOwnEndpointsFailInTheProfilesWords(t *testing.T) {
+	t.Parallel()
+	for profile, want := range map[string]string{
+		"default": `{"type":"urn:postern:error:unavailable","title":"Service Unavailable","status":503,"detail":"The request could not be checked."}`,
+		"mka1":    `{"error": "Service unavailable"}`,
+		"mlm":     `{"error":"Service unavailable","code":"SERVICE_UNAVAILABLE"}`,
+	} {
+		t.Run(profile, func(t *testing.T) {
+			t.Parallel()
+			e := servingAPI(t, "profile: "+profile+"\n")
+			for fault, breakIt := range map[string]func(){
+				"a panic":         func() { e.api.Tokens, e.api.MaxInFlight = nil, 1 },
+				"one call beyond": func() { e.api.MaxInFlight = -1 },
+			} {
+				breakIt()
+				got := e.do(t, "GET", "/.well-known/jwks.json", "")
+				if got.Status != 503 || got.Body != want || got.Header.Get("X-Request-Id") == "" || got.Header.Get("Cache-Control") != "no-store" {
+					t.Errorf("%s: %d %v %s", fault, got.Status, got.Header, got.Body)
+				}
+			}
+		})
+	}
+}
