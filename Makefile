@@ -2,7 +2,7 @@
 
 TOOLS   := $(CURDIR)/.tools
 BUILD   := -trimpath
-FUZZ    ?= 10s
+FUZZ    ?= 5s
 
 .DEFAULT_GOAL := help
 
@@ -33,7 +33,7 @@ e2e-versions: ## The tests through Envoy, on each older Envoy that is supported
 	done
 
 .PHONY: fuzz
-fuzz: ## Every fuzz target for FUZZ=10s
+fuzz: ## Every fuzz target for FUZZ=5s
 	@.ci/fuzz $(FUZZ)
 
 .PHONY: lint
