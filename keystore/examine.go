@@ -34,6 +34,9 @@ type Fault struct {
 	Remedy  string // what to do
 }
 
+// TableExaminer looks at tables that others keep in the same database. What is wrong with them it tells e; its error says that it could not go on.
+type TableExaminer = func(ctx context.Context, e *store.Examination) error
+
 // CheckProfile says [ErrProfile] of a database that was made for another profile, and [ErrNoKeys] of one that holds nothing of ours.
 func CheckProfile(db *store.DB, profile string) error {
 	return db.View(func(tx *store.Tx) error {
@@ -51,9 +54,10 @@ func CheckProfile(db *store.DB, profile string) error {
 // Examine looks at everything in the database: its pages, each record and its checksum, the indexes against the records, and whether keys and tenants
 // hold together. It reads a little at a time and pauses so long in between, and no transaction is open for long but one that gives way.
 //
-// It needs no [Store], which an unsound database might not become. The error says that it could not go on; faults come without one.
-func Examine(ctx context.Context, db *store.DB, ids TenantIDs, pause time.Duration) (Examination, error) {
-	x := examiner{tables: newTables(ids)}
+// It needs no [Store], which an unsound database might not become. The error says that it could not go on; faults come without one. Each of others
+// looks at what else the database holds.
+func Examine(ctx context.Context, db *store.DB, ids TenantIDs, pause time.Duration, others ...TableExaminer) (Examination, error) {
+	x := examiner{tables: newTables(ids), others: others}
 	e := &store.Examination{DB: db, Pause: pause, Fault: x.fault}
 	err := x.run(ctx, e)
 	x.found.Pages, x.found.Records, x.found.Entries, x.found.Changes = e.Pages, e.Records, e.Entries, e.Changes
@@ -65,12 +69,13 @@ func Examine(ctx context.Context, db *store.DB, ids TenantIDs, pause time.Durati
 
 // Examine is [Examine] of the database that s has open.
 func (s *Store) Examine(ctx context.Context, pause time.Duration) (Examination, error) {
-	return Examine(ctx, s.db, s.ids, pause)
+	return Examine(ctx, s.db, s.ids, pause, s.others...)
 }
 
 type examiner struct {
 	tables
-	found Examination
+	others []TableExaminer
+	found  Examination
 }
 
 func (x *examiner) run(ctx context.Context, e *store.Examination) (err error) {
@@ -80,14 +85,18 @@ func (x *examiner) run(ctx context.Context, e *store.Examination) (err error) {
 	if x.found.Revision, err = e.DB.Revision(); err != nil && len(x.found.Faults) == 0 {
 		return err
 	}
-	for _, table := range []func() error{
+	steps := []func() error{
 		func() error { return x.tenants.Examine(ctx, e, x.judgeTenant) },
 		func() error { return x.keys.Examine(ctx, e, x.judgeKey) },
 		func() error { return x.imports.Examine(ctx, e, nil) },
 		func() error { return x.uses.Examine(ctx, e, nil) },
 		func() error { return x.audit.Examine(ctx, e, nil) },
-	} {
-		if err := table(); err != nil {
+	}
+	for _, other := range x.others {
+		steps = append(steps, func() error { return other(ctx, e) })
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
 			return err
 		}
 	}

@@ -154,7 +154,7 @@ func (x *restorer) examine(ctx context.Context) error {
 	if err := CheckProfile(x.DB, x.Profile); err != nil {
 		return err
 	}
-	found, err := Examine(ctx, x.DB, x.TenantIDs, 0)
+	found, err := Examine(ctx, x.DB, x.TenantIDs, 0, x.Others...)
 	if err != nil {
 		return err
 	}

@@ -49,6 +49,9 @@ type Options struct {
 	AuditCount int
 	AuditAge   time.Duration
 
+	// Others examine what else the database holds, for [Store.Examine] and [Restore].
+	Others []TableExaminer
+
 	// Log gets a line for each record of audit, and what goes wrong in the background. Nil: nowhere.
 	Log *slog.Logger
 }
@@ -94,6 +97,7 @@ type Store struct {
 	db           *store.DB
 	environments atomic.Pointer[[]Environment]
 	ids          TenantIDs
+	others       []TableExaminer
 	random       io.Reader
 	log          *slog.Logger
 	readOnly     bool
@@ -140,7 +144,7 @@ func Open(o Options, now time.Time) (*Store, error) {
 		return nil, fmt.Errorf("opening key store: the pepper has %d bytes, and needs %d", len(o.Pepper), minPepperLength)
 	}
 	s := &Store{
-		tables: newTables(o.TenantIDs), db: o.DB, ids: o.TenantIDs, random: o.random(), log: o.log(), readOnly: o.ReadOnly,
+		tables: newTables(o.TenantIDs), db: o.DB, ids: o.TenantIDs, others: o.Others, random: o.random(), log: o.log(), readOnly: o.ReadOnly,
 		auditCount: o.auditCount(), auditAge: o.auditAge(), hashers: newHashers(slices.Clone(o.Pepper)),
 		cache: o.Cache, reads: newReads(), attempts: newAttempts(), importing: make(chan struct{}, 1), window: windowLength, counted: make(map[uint32]*useRecord),
 	}

@@ -95,7 +95,7 @@ func examineStore(ctx context.Context, c *config.Config) (found admin.Examinatio
 		if err := keystore.CheckProfile(db, string(c.Profile)); errors.Is(err, keystore.ErrProfile) { // it has other indexes
 			return errors.Join(explainedOpen(c, err), db.Close())
 		}
-		x, err := keystore.Examine(ctx, db, tenantIDs(c.Profile), 0)
+		x, err := keystore.Examine(ctx, db, tenantIDs(c.Profile), 0, tableExaminers()...)
 		found = admin.NewExamination(&x)
 		return errors.Join(err, db.Close())
 	})
@@ -260,7 +260,7 @@ func (m *copied) seal(ctx context.Context, draft *store.Draft, c *config.Config)
 	if err != nil {
 		return err
 	}
-	found, err := keystore.Examine(ctx, db, tenantIDs(c.Profile), 0)
+	found, err := keystore.Examine(ctx, db, tenantIDs(c.Profile), 0, tableExaminers()...)
 	if err == nil && len(found.Faults) > 0 {
 		err = hint(fmt.Errorf("the copy has %d faults, the first: %s: %s", len(found.Faults)+found.More, found.Faults[0].Place, found.Faults[0].Problem),
 			"the database that it was taken from is likely to have them too: postern store check")

@@ -20,8 +20,10 @@ import (
 	"github.com/postern-auth/postern/extauthz"
 	"github.com/postern-auth/postern/internal/admin"
 	"github.com/postern-auth/postern/internal/api"
+	"github.com/postern-auth/postern/internal/federation"
 	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/internal/telemetry"
+	"github.com/postern-auth/postern/internal/token"
 	"github.com/postern-auth/postern/jwks"
 	"github.com/postern-auth/postern/keystore"
 )
@@ -184,7 +186,13 @@ func keystoreOptions(c *config.Config, db *store.DB, pepper []byte) keystore.Opt
 		Environments: environments(c),
 		TenantIDs:    tenantIDs(c.Profile),
 		CacheSize:    int64(c.CacheSize),
+		Others:       tableExaminers(),
 	}
+}
+
+// tableExaminers examine what the key store does not know.
+func tableExaminers() []keystore.TableExaminer {
+	return []keystore.TableExaminer{token.Examine, federation.Examine}
 }
 
 // macKey is the key of the MACs in records; nil where the file does not ask for them.

@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"errors"
 	"strconv"
 	"testing"
 	"time"
@@ -124,4 +125,40 @@ func SizeOfSessions(tb testing.TB, db *store.DB) (n int) {
 		n = max(n, len(appendSession(nil, row.Record)))
 	}
 	return n
+}
+
+// Harm changes what is stored so that each record can be read, but not all of it be true.
+func Harm(tx *store.Tx, what string) error {
+	nobody := Session{ID: "s9", next: 2}
+	reused := Session{ID: "s9", Tenant: "acme", Environment: "LIVE", User: "u", next: 2, ready: []readyRefresh{{number: 1}, {number: 1}}}
+	full := Session{ID: "s9", Tenant: "acme", Environment: "LIVE", User: "u", next: 900, ended: make([]uint32, maxEnded+1)}
+	switch what {
+	case "key id":
+		return KeysOf().Rename(tx)
+	case "key algorithm":
+		return KeysOf().Name(tx, "none")
+	case "key seal":
+		return KeysOf().Unseal(tx)
+	case "no key signs":
+		return KeysOf().each(tx, func(k *sealedKey) { k.RetiredAt = k.BeganAt })
+	case "two keys sign":
+		for row, err := range newKeys().Scan(tx, nil) {
+			row.Record.ID += "x"
+			return errors.Join(err, newKeys().Put(tx, []byte(row.Record.ID), row.Record))
+		}
+	case "denial":
+		return newDenials().Put(tx, denyName{kind: denyToken, id: "other"}.key(), denial{denyName: denyName{kind: denyToken, id: "one"}})
+	case "denial of nothing":
+		n := denyName{kind: denyUser, tenant: "acme", environment: "LIVE"}
+		return newDenials().Put(tx, n.key(), denial{denyName: n})
+	case "session id":
+		return newSessions().Put(tx, []byte("s8"), Session{ID: "s9", Tenant: "acme", Environment: "LIVE", User: "u", next: 2})
+	case "session of nobody":
+		return newSessions().Put(tx, []byte("s9"), nobody)
+	case "session numbers":
+		return newSessions().Put(tx, []byte("s9"), reused)
+	case "session length":
+		return newSessions().Put(tx, []byte("s9"), full)
+	}
+	panic(what)
 }
