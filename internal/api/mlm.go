@@ -82,7 +82,7 @@ func (c *call) exchange() (Reply, error) {
 	if err := f.err(); err != nil {
 		return Reply{}, err
 	}
-	found, err := c.vouched(spec)
+	found, err := c.Federation.Exchange(c.recorded(), c.owner(), spec, c.now) // it may wait for the provider's keys
 	if errors.Is(err, federation.ErrUserNotFound) {
 		return Reply{}, refuse(http.StatusForbidden, codeUserNotFound)
 	}
@@ -106,16 +106,6 @@ func (c *call) exchange() (Reply, error) {
 		UserID    string `json:"mlmUserId"`
 		IsNewUser bool   `json:"isNewUser"`
 	}{t, scope, found.User.ID, found.Created}), nil
-}
-
-// vouched is whom the provider vouches for. It may wait for the provider's keys.
-func (c *call) vouched(spec federation.ExchangeSpec) (federation.Exchanged, error) {
-	owner := c.caller.Tenant + "\n" + c.caller.Environment
-	if !c.exchanging.enter(owner) {
-		return federation.Exchanged{}, c.refused(ClassUnavailable)
-	}
-	defer c.exchanging.leave(owner)
-	return c.Federation.Exchange(c.recorded(), c.owner(), spec, c.now)
 }
 
 // access makes an access token of a session.

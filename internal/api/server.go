@@ -141,8 +141,6 @@ type Handler struct {
 	site     atomic.Pointer[Site]
 	inFlight atomic.Int64
 
-	exchanging crowd // by owner
-
 	subjectKey, subjectToken Guard // of credentials in a body
 
 	resources map[symbol]resource

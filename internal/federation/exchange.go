@@ -105,7 +105,8 @@ func (s *Store) verify(ctx context.Context, p *providerRecord, jwt string, now t
 	if err != nil {
 		return jwks.Claims{}, fmt.Errorf("%w: %w", ErrKeysUnavailable, err)
 	}
-	return verifyWith(ctx, p, source, &token, now)
+	waits := bounded{Source: source, crowd: &s.crowd, owner: "o" + string(p.owner.key("")), provider: "p" + string(p.key())}
+	return verifyWith(ctx, p, waits, &token, now)
 }
 
 // verifyWith is verify by the keys of source.

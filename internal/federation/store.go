@@ -60,6 +60,7 @@ type Store struct {
 	readOnly bool
 	memory   memory
 	sources  sources
+	crowd    crowd
 }
 
 // The names of indexes.
