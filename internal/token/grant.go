@@ -115,7 +115,8 @@ func (r *claimReader) scope() []string {
 	}
 	words := strings.Split(s, " ")
 	r.require("scope", !slices.Contains(words, ""))
-	return words
+	slices.Sort(words)
+	return slices.Compact(words)
 }
 
 func (r *claimReader) readMKA1(g *Grant, environment string) {

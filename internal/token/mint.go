@@ -56,7 +56,7 @@ func (a *Authority) mint(g Grant, typ string, now time.Time) (string, Grant, err
 	if err := g.date(a.denied.after(&g, now)); err != nil {
 		return "", Grant{}, err
 	}
-	if !slices.IsSorted(g.Permissions) {
+	if a.form != FormMLM && !slices.IsSorted(g.Permissions) { // there a scope is the setting's, word for word
 		g.Permissions = slices.Sorted(slices.Values(g.Permissions))
 	}
 	c := claims{b: make([]byte, 0, 768)}
