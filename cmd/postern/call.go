@@ -124,7 +124,11 @@ func (w *customer) call(ctx context.Context, r request) ([]byte, error) {
 
 // noCredential says that no source has one.
 func (w *customer) noCredential() error {
-	return hint(fmt.Errorf("there is no credential: %s is unset", w.carrier.name), "store one with: postern login")
+	store := "postern login"
+	if w.sandbox {
+		store += " --sandbox"
+	}
+	return hint(fmt.Errorf("there is no credential: %s is unset", w.carrier.name), "store one with: %s", store)
 }
 
 // outgoing is the request with all its headers.
@@ -182,6 +186,9 @@ func (w *customer) refused(reply *http.Response, body []byte) error {
 	case http.StatusUnauthorized:
 		return hint(err, "`postern whoami --local` shows which credential is used, and where it comes from")
 	case http.StatusNotFound:
+		if strings.HasPrefix(text, ": PROVIDER_NOT_FOUND") {
+			return hint(err, "a provider is of one tenant and environment: those of the key that `postern whoami` shows")
+		}
 		return hint(err, "is the server one of profile %s [%s]? --profile names another", w.profile.value, w.profile.from)
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		if seconds, err2 := strconv.Atoi(reply.Header.Get("Retry-After")); err2 == nil && seconds > 0 {

@@ -117,6 +117,7 @@ func TestHostileReplies(t *testing.T) {
 		{"mlm's error", reply(400, "application/json", `{"error":"Validation failed","code":"VALIDATION_ERROR","details":{"b":"c","a":1}}`), "400: VALIDATION_ERROR: Validation failed: a: 1: b: c", ""},
 		{"an OAuth error", reply(400, "application/json", `{"error":"invalid_target","error_description":"no such audience"}`), "400: invalid_target: no such audience", ""},
 		{"a problem", reply(401, "application/problem+json", `{"title":"Unauthorized","detail":"A credential is required."}`), "401: Unauthorized: A credential is required.", "postern whoami --local"},
+		{"no such provider", reply(404, "application/json", `{"error":"Provider not found","code":"PROVIDER_NOT_FOUND"}`), "404: PROVIDER_NOT_FOUND: Provider not found", "of one tenant and environment"},
 		{"another path", reply(404, "text/html", `<html>`), "the server answered 404", "--profile names another"},
 		{"terminal codes", reply(400, "application/json", `{"error":"\u001b[2J\r\n\u009bpostern: done\u202e"}`), `400: \x1b[2J\r\n\u009bpostern: done\u202e`, ""},
 		{"the key itself", reply(400, "application/json", `{"error":"`+secretKey+` is no key"}`), "400: mk-abc**** is no key", ""},
