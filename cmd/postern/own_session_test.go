@@ -24,7 +24,7 @@ func TestExchangeOfMLM(t *testing.T) {
 	access, _ := reply["accessToken"].(string)
 	again, _ := reply["refreshToken"].(string)
 	want := map[string]any{
-		"accessToken": access, "refreshToken": again, "tokenType": "Bearer", "expiresIn": 1800., "scope": "note:read user:self", "mlmUserId": user, "isNewUser": true,
+		"accessToken": access, "refreshToken": again, "tokenType": "Bearer", "expiresIn": 1800., "scope": "user:self note:read", "mlmUserId": user, "isNewUser": true,
 	}
 	if diff := cmp.Diff(want, reply); diff != "" || len(user) != 36 || !strings.HasPrefix(again, "mlm_refresh_") || len(again) != 55 {
 		t.Errorf("reply (-want +got):\n%s", diff)
@@ -33,7 +33,7 @@ func TestExchangeOfMLM(t *testing.T) {
 	issued, _ := claims["iat"].(float64)
 	wanted := map[string]any{
 		"iss": "https://app.example.com", "aud": "https://aud.example", "sub": user, "tenant_id": p.tenant, "environment": "LIVE", "provider": "my-app",
-		"external_id": "user_123", "scope": "note:read user:self", "key_id": p.liveID, "sid": claims["sid"], "act": map[string]any{"sub": p.tenant},
+		"external_id": "user_123", "scope": "user:self note:read", "key_id": p.liveID, "sid": claims["sid"], "act": map[string]any{"sub": p.tenant},
 		"iat": issued, "exp": issued + 1800, "jti": claims["jti"],
 	}
 	if diff := cmp.Diff(wanted, claims); diff != "" || header["typ"] != "at+jwt" || claims["sid"] == "" {
