@@ -90,7 +90,7 @@ func (s *Store) apply(c *changes) error {
 		x.remove(n)
 	}
 	for _, n := range c.ended {
-		if err := s.loadKeys(x, n); err != nil {
+		if err := errors.Join(s.loadKeys(x, n), s.loadTenants(s.owners.madeBy(n))); err != nil {
 			return err
 		}
 	}
@@ -105,7 +105,11 @@ func (s *Store) apply(c *changes) error {
 
 // loadTenants reads the tenants of these numbers.
 func (s *Store) loadTenants(numbers []uint32) error {
+	if len(numbers) == 0 {
+		return nil
+	}
 	return s.db.View(func(tx *store.Tx) error {
+		staged := s.staged(tx)
 		for _, n := range numbers {
 			t, err := s.tenants.Get(tx, number(n))
 			switch {
@@ -114,7 +118,7 @@ func (s *Store) loadTenants(numbers []uint32) error {
 			case err != nil:
 				return err
 			default:
-				s.owners.put(&t)
+				s.owners.put(&t, staged(t.batch))
 			}
 		}
 		return nil
@@ -230,14 +234,25 @@ func (s *Store) rebuild() error {
 }
 
 func (s *Store) loadAllTenants() error {
+	staged := make(map[uint32]bool) // by import; one that ends meanwhile is in the feed
 	for row, err := range s.tenants.Walk(s.db, nil) {
 		if err != nil {
 			return err
 		}
-		if n := numberOf(row.Key); n == 0 || n != row.Record.number {
-			return fmt.Errorf("%w: tenant %d stands where tenant %d should", store.ErrCorrupt, row.Record.number, n)
+		t := &row.Record
+		if n := numberOf(row.Key); n == 0 || n != t.number {
+			return fmt.Errorf("%w: tenant %d stands where tenant %d should", store.ErrCorrupt, t.number, n)
 		}
-		s.owners.put(&row.Record)
+		if _, known := staged[t.batch]; !known {
+			err := s.db.View(func(tx *store.Tx) error {
+				staged[t.batch] = s.isStaged(tx, t.batch)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		s.owners.put(t, staged[t.batch])
 	}
 	return nil
 }

@@ -206,12 +206,12 @@ func TestTenantTable(t *testing.T) {
 		}
 	})
 	for n := range uint32(1000) {
-		table.put(record(n+1, 1, TenantActive))
+		table.put(record(n+1, 1, TenantActive), false)
 	}
 	close(stop)
 	group.Wait()
-	table.put(record(7, 3, TenantSuspended))
-	table.put(record(7, 2, TenantActive)) // older
+	table.put(record(7, 3, TenantSuspended), false)
+	table.put(record(7, 2, TenantActive), false) // older
 	if row := table.get(7); !row.suspended.Load() || *row.tier.Load() != "3" {
 		t.Errorf("%+v", row)
 	}

@@ -31,9 +31,10 @@ func TestStagedKeysAreInvisible(t *testing.T) {
 			_, lookupErr := s.Lookup(t.Context(), text, nil, noon)
 			_, keyErr := s.Key(t.Context(), id, noon)
 			_, tenantErr := s.Tenant(t.Context(), "new")
+			_, ownerErr := s.LookupTenant("new")
 			visible := want > 0
-			if (lookupErr == nil) != visible || (keyErr == nil) != visible || (tenantErr == nil) != visible || (tenants == 2) != visible {
-				t.Errorf("%d: %v, %v, %v, %d tenants", i, lookupErr, keyErr, tenantErr, tenants)
+			if (lookupErr == nil) != visible || (keyErr == nil) != visible || (tenantErr == nil) != visible || (ownerErr == nil) != visible || (tenants == 2) != visible {
+				t.Errorf("%d: %v, %v, %v, %v, %d tenants", i, lookupErr, keyErr, tenantErr, ownerErr, tenants)
 			}
 		}
 		// R-KEY-1 holds meanwhile: as soon as rows are there, both ways are gone.
@@ -64,6 +65,9 @@ func TestStagedKeysAreInvisible(t *testing.T) {
 	}, noon)
 	if err != nil || result.Added != n {
 		t.Fatalf("%+v, %v", result, err)
+	}
+	if _, err := s.LookupTenant("new"); err != nil {
+		t.Error(err)
 	}
 	if _, err := s.Lookup(t.Context(), "mk-5099", nil, noon); err != nil {
 		t.Error(err)
@@ -111,8 +115,9 @@ func TestAnUnfinishedImportIsSweptAtOpen(t *testing.T) {
 	// A reader that may not sweep does not see it either.
 	o := options(db)
 	o.ReadOnly = true
-	if reading := open(t, o); keys(t, reading) != 1 {
-		t.Errorf("%d keys are listed", keys(t, reading))
+	reading := open(t, o)
+	if _, err := reading.LookupTenant("new"); keys(t, reading) != 1 || !errors.Is(err, keystore.ErrUnknown) {
+		t.Errorf("%d keys are listed, %v", keys(t, reading), err)
 	}
 	_ = s.Close()
 	s = open(t, options(db))

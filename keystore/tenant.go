@@ -98,11 +98,13 @@ type tenantTable struct {
 }
 
 type tenantRow struct {
-	id        string // id and kind never change
+	id        string // id, kind and batch never change
 	kind      Kind
 	suspended atomic.Bool
 	tier      atomic.Pointer[string]
-	version   uint32 // for the writer
+	staged    atomic.Bool // by an import under way: as if it were not there
+	batch     uint32      // the import that made it; 0: none
+	version   uint32      // for the writer
 }
 
 // get returns nil for a number that no tenant has.
@@ -115,17 +117,29 @@ func (t *tenantTable) get(number uint32) *tenantRow {
 }
 
 // put makes the row of a tenant that of its record, unless it is newer.
-func (t *tenantTable) put(r *tenantRecord) {
+func (t *tenantTable) put(r *tenantRecord, staged bool) {
 	row := t.get(r.number)
 	if row == nil {
-		row = &tenantRow{id: r.ID, kind: r.Kind}
+		row = &tenantRow{id: r.ID, kind: r.Kind, batch: r.batch}
 	} else if row.version > r.version {
 		return
 	}
 	row.version = r.version
+	row.staged.Store(staged)
 	row.tier.Store(new(r.Tier))
 	row.suspended.Store(r.State != TenantActive)
 	t.set(r.number, row)
+}
+
+// madeBy are the numbers of the tenants that an import made.
+func (t *tenantTable) madeBy(batch uint32) (numbers []uint32) {
+	rows := t.rows.Load()
+	for n := uint32(0); rows != nil && int(n) < len(*rows); n++ {
+		if row := (*rows)[n].Load(); row != nil && row.batch == batch {
+			numbers = append(numbers, n)
+		}
+	}
+	return numbers
 }
 
 func (t *tenantTable) remove(number uint32) {
@@ -164,9 +178,12 @@ func (t *tenantTable) set(number uint32, row *tenantRow) {
 	}
 }
 
-// byID returns nil for an id that no tenant has.
+// byID returns nil for an id that no tenant has, or one that is staged.
 func (t *tenantTable) byID(id string) *tenantRow {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return t.ids[id]
+	if row := t.ids[id]; row != nil && !row.staged.Load() {
+		return row
+	}
+	return nil
 }
