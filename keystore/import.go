@@ -292,6 +292,8 @@ func (im *importer) owner(ref string) (*owner, error) {
 
 // stage writes lines in one transaction, with the tenants that they need.
 func (im *importer) stage(ctx context.Context, lot []candidate) error {
+	im.s.hashing.Lock()
+	defer im.s.hashing.Unlock()
 	var added int
 	var there map[[32]byte]bool // what secrets are known by
 	var made map[*owner]bool

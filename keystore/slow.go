@@ -300,6 +300,8 @@ func (r *record) slowSecret(row slowRow) int {
 // upgrade replaces a slow secret by one that is found by hash. Nothing else of the key changes, and its state does not matter: a
 // revoked one is refused under its new hash as it was before.
 func (s *Store) upgrade(ctx context.Context, row slowRow, hash [sha256.Size]byte, now time.Time) error {
+	s.hashing.Lock()
+	defer s.hashing.Unlock()
 	return s.change(ctx, now, func(tx *store.Tx) (*Record, error) {
 		var found finding
 		if s.index.Load().byHash(&hash, &found.row) != 0 {

@@ -116,6 +116,7 @@ type Store struct {
 	known     knownIDs
 	attempts  *attempts
 	importing chan struct{} // holds one value while an import runs
+	hashing   sync.Mutex    // held by who stores foreign hashes, from the look for twins until the index knows them
 	window    int           // lines that an import stages in the order of their ids
 
 	following sync.Mutex // guards what follows, and writes to index and tenants
