@@ -56,8 +56,8 @@ func (p *postern) serveAPI(l net.Listener) server {
 		Read: func(ctx context.Context, text string, now time.Time) (token.Grant, bool, error) {
 			return p.service.OwnGrant(ctx, text, now)
 		},
-		Refuse: func(c api.Class) api.Reply { return replyOf(p.service.Refusal(classOf(c))) },
-		Log:    p.log,
+		Refuse:     func(c api.Class) api.Reply { return replyOf(p.service.Refusal(classOf(c))) },
+		Registerer: p.registry, Log: p.log,
 	})
 	if p.now.Load().api != nil {
 		l = tls.NewListener(l, &tls.Config{

@@ -84,7 +84,7 @@ func TestCommandLineReference(t *testing.T) {
 
 // docs/metrics.md names every metric that a running Postern has, with the text that Prometheus shows.
 func TestMetricsReference(t *testing.T) {
-	p, err := newPostern(t.Context(), settingsFrom(t, "version: 1\n"), process{log: slog.New(slog.DiscardHandler)})
+	p, err := newPostern(t.Context(), settingsFrom(t, "version: 1\nlisten: { api: \"127.0.0.1:0\" }\n"), process{log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/postern-auth/postern/internal/federation"
 	"github.com/postern-auth/postern/internal/token"
 )
@@ -54,6 +56,9 @@ type Options struct {
 
 	// MaxInFlight is how many calls may be worked on at once; one more is 503. 0: 1024.
 	MaxInFlight int
+
+	// Registerer gets the metrics. Nil: they are counted all the same.
+	Registerer prometheus.Registerer
 
 	// Log gets what replies leave out. Nil: nowhere.
 	Log *slog.Logger
@@ -144,6 +149,7 @@ type Handler struct {
 	subjectKey, subjectToken Guard // of credentials in a body
 
 	resources map[symbol]resource
+	metrics   metrics
 }
 
 // resource is what there is at one place: method → endpoint.
@@ -163,7 +169,8 @@ type call struct {
 	*Handler
 	site   *Site
 	r      *http.Request
-	id     string // of what is asked for, where it is one of many
+	at     symbol // what is asked for
+	id     string // of it, where it is one of many
 	now    time.Time
 	caller *Caller
 	known  []Field
@@ -194,6 +201,7 @@ func New(o Options) *Handler {
 		h.subjectKey = o.Guard(Demand{Endpoint: "token", Credentials: Key})
 		h.subjectToken = o.Guard(Demand{Endpoint: "token", Credentials: OthersToken})
 	}
+	h.metrics = newMetrics(o.Registerer, o.Site, func() float64 { return float64(h.inFlight.Load()) })
 	h.site.Store(o.Site)
 	return h
 }
@@ -233,12 +241,13 @@ func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
 
 // ServeHTTP answers one request, whatever happens.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{Handler: h, site: h.site.Load(), r: r, now: h.Now()}
+	c := &call{Handler: h, site: h.site.Load(), r: r, at: nowhere, now: h.Now()}
 	header := w.Header()
 	header.Set(c.site.requestID(), requestID(r.Header))
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "no-store")
 	reply := h.answer(w, c) //nolint:contextcheck // a call has its request, and that its context
+	h.metrics.count(c.at, reply.Status, h.Now().Sub(c.now))
 	for _, f := range reply.Header {
 		if f.Name == "Cache-Control" {
 			header.Del(f.Name)
@@ -261,6 +270,7 @@ func (h *Handler) answer(w http.ResponseWriter, c *call) (reply Reply) {
 	if !ok {
 		return c.site.words.reply(refuse(http.StatusNotFound, codeNotFound))
 	}
+	c.at, c.id = at, id
 	e, allow := h.resources[at].find(c.r.Method)
 	if allow != "" {
 		refused := refuse(http.StatusMethodNotAllowed, codeMethodNotAllowed)
@@ -271,7 +281,6 @@ func (h *Handler) answer(w http.ResponseWriter, c *call) (reply Reply) {
 	if h.inFlight.Add(1) > int64(h.MaxInFlight) {
 		return h.unavailable()
 	}
-	c.id = id
 	reply, err := h.work(w, c, &e)
 	if err != nil {
 		reply = h.refusal(c, &e, err)

@@ -137,6 +137,20 @@ func (s symbol) one() (symbol, bool) {
 	return "", false
 }
 
+// symbols are all that the form has, in order, wherever it is and whether it is served or not.
+func (s *Site) symbols() []symbol {
+	paths, _ := s.own()
+	all := []symbol{issuerFacts, resourceFacts}
+	for name := range paths {
+		all = append(all, name)
+		if one, ok := name.one(); ok {
+			all = append(all, one)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
 // NewSite finds out what is where. Its errors are joined [ProblemError]s, all that were found.
 func NewSite(s Settings) (*Site, error) {
 	paths, spaces := s.own()
