@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+
+	"github.com/postern-auth/postern/internal/strictjson"
 )
 
 // What an admitted key is measured by (RFC 7517, 7518 and 8037; security rules R-JWT-7 and R-JWKS-6).
@@ -51,7 +53,7 @@ func (k *key) fits(a Algorithm) bool {
 }
 
 // admit makes a key of a JWK's members, or says why not.
-func admit(members []member) (key, error) {
+func admit(members strictjson.Object) (key, error) {
 	id, err := keyID(members)
 	if err != nil {
 		return key{}, err
@@ -64,8 +66,8 @@ func admit(members []member) (key, error) {
 		return key{}, err
 	}
 	k.id = id
-	if m, named := find(members, "alg"); named {
-		name, _ := m.text()
+	if m, named := members.Find("alg"); named {
+		name, _ := m.Text()
 		a, known := ParseAlgorithm(name)
 		if !known || a.family() != k.family {
 			return key{}, errKeyAlg
@@ -76,12 +78,12 @@ func admit(members []member) (key, error) {
 }
 
 // keyID reads kid, which a key may lack.
-func keyID(members []member) (string, error) {
-	m, named := find(members, "kid")
+func keyID(members strictjson.Object) (string, error) {
+	m, named := members.Find("kid")
 	if !named {
 		return "", nil
 	}
-	id, ok := m.text()
+	id, ok := m.Text()
 	if !ok || len(id) > maxKeyID {
 		return "", errKeyID
 	}
@@ -89,14 +91,14 @@ func keyID(members []member) (string, error) {
 }
 
 // purpose checks use and key_ops, either of which a key may lack.
-func purpose(members []member) error {
-	if m, named := find(members, "use"); named {
-		if use, ok := m.text(); !ok || use != "sig" {
+func purpose(members strictjson.Object) error {
+	if m, named := members.Find("use"); named {
+		if use, ok := m.Text(); !ok || use != "sig" {
 			return errKeyUse
 		}
 	}
-	if m, named := find(members, "key_ops"); named {
-		if ops, ok := m.texts(); !ok || !slices.Contains(ops, "verify") {
+	if m, named := members.Find("key_ops"); named {
+		if ops, ok := m.Texts(); !ok || !slices.Contains(ops, "verify") {
 			return errKeyOps
 		}
 	}
@@ -104,9 +106,9 @@ func purpose(members []member) error {
 }
 
 // material reads the public numbers.
-func material(members []member) (key, error) {
-	m, _ := find(members, "kty")
-	kty, _ := m.text()
+func material(members strictjson.Object) (key, error) {
+	m, _ := members.Find("kty")
+	kty, _ := m.Text()
 	switch kty {
 	case "RSA":
 		return admitRSA(members)
@@ -120,9 +122,9 @@ func material(members []member) (key, error) {
 }
 
 // number decodes a member that holds base64url bytes.
-func number(members []member, name string) ([]byte, error) {
-	m, _ := find(members, name)
-	text, ok := m.text()
+func number(members strictjson.Object, name string) ([]byte, error) {
+	m, _ := members.Find(name)
+	text, ok := m.Text()
 	if !ok || text == "" {
 		return nil, fmt.Errorf("%q: %w", name, errKeyForm)
 	}
@@ -133,7 +135,7 @@ func number(members []member, name string) ([]byte, error) {
 	return b, nil
 }
 
-func admitRSA(members []member) (key, error) {
+func admitRSA(members strictjson.Object) (key, error) {
 	modulus, err := number(members, "n")
 	if err != nil {
 		return key{}, err
@@ -161,9 +163,9 @@ func admitRSA(members []member) (key, error) {
 	return key{family: familyRSA, public: public, material: "RSA" + string(modulus)}, nil
 }
 
-func admitEC(members []member) (key, error) {
-	m, _ := find(members, "crv")
-	crv, _ := m.text()
+func admitEC(members strictjson.Object) (key, error) {
+	m, _ := members.Find("crv")
+	crv, _ := m.Text()
 	var curve elliptic.Curve
 	k := key{}
 	switch crv {
@@ -199,9 +201,9 @@ func admitEC(members []member) (key, error) {
 // coordinateSize is the number of bytes of a coordinate: 32, 48 or 66.
 func coordinateSize(c elliptic.Curve) int { return (c.Params().BitSize + 7) / 8 }
 
-func admitEd25519(members []member) (key, error) {
-	m, _ := find(members, "crv")
-	if crv, _ := m.text(); crv != "Ed25519" {
+func admitEd25519(members strictjson.Object) (key, error) {
+	m, _ := members.Find("crv")
+	if crv, _ := m.Text(); crv != "Ed25519" {
 		return key{}, errKeyCurve
 	}
 	x, err := number(members, "x")

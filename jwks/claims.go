@@ -4,6 +4,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"github.com/postern-auth/postern/internal/strictjson"
 )
 
 // Claims is what a verified token says. The texts alias the token's decoded payload; copy what must outlive many tokens.
@@ -16,36 +18,36 @@ type Claims struct {
 	NotBefore time.Time // zero: absent
 	IssuedAt  time.Time // zero: absent
 
-	members []member
+	members strictjson.Object
 	payload string
 }
 
 // Has says whether there is a claim of that exact top-level name, whatever its value.
 func (c *Claims) Has(name string) bool {
-	_, ok := find(c.members, name)
+	_, ok := c.members.Find(name)
 	return ok
 }
 
 // Text returns the claim of that exact top-level name, if it is a text. A dot in a name is a dot.
 func (c *Claims) Text(name string) (string, bool) {
-	m, _ := find(c.members, name)
-	return m.text()
+	m, _ := c.members.Find(name)
+	return m.Text()
 }
 
 // Texts returns the claim of that exact top-level name, if it is an array of texts.
 func (c *Claims) Texts(name string) ([]string, bool) {
-	m, _ := find(c.members, name)
-	return m.texts()
+	m, _ := c.members.Find(name)
+	return m.Texts()
 }
 
 // Words returns the claim of that exact top-level name, if it is an array of texts, or one text, split at spaces as scope is
 // (RFC 6749, section 3.3).
 func (c *Claims) Words(name string) ([]string, bool) {
-	m, _ := find(c.members, name)
-	if text, ok := m.text(); ok {
+	m, _ := c.members.Find(name)
+	if text, ok := m.Text(); ok {
 		return strings.FieldsFunc(text, func(r rune) bool { return r == ' ' }), true
 	}
-	return m.texts()
+	return m.Texts()
 }
 
 // JSON returns all claims as they were signed.
@@ -56,18 +58,18 @@ func (c *Claims) JSON() string { return c.payload }
 func (t *Token) claims() Claims {
 	c := Claims{members: t.members, payload: t.payload}
 	for _, m := range t.members {
-		switch m.name {
+		switch m.Name {
 		case "iss":
-			c.Issuer, _ = m.text()
+			c.Issuer, _ = m.Text()
 		case "sub":
-			c.Subject, _ = m.text()
+			c.Subject, _ = m.Text()
 		case "jti":
-			c.ID, _ = m.text()
+			c.ID, _ = m.Text()
 		case "aud":
-			if one, ok := m.text(); ok {
+			if one, ok := m.Text(); ok {
 				c.Audience = []string{one}
 			} else {
-				c.Audience, _ = m.texts()
+				c.Audience, _ = m.Texts()
 			}
 		}
 	}
@@ -78,11 +80,11 @@ func (t *Token) claims() Claims {
 // The time is zero when there is none; fits is false when it is no number, or lies beyond the year 9999 (RFC 3339).
 func (c *Claims) date(name string) (at time.Time, fits bool) {
 	const lastSecond = 253402300799 // 9999-12-31T23:59:59Z
-	m, ok := find(c.members, name)
+	m, ok := c.members.Find(name)
 	if !ok {
 		return time.Time{}, true
 	}
-	f, fits := m.number()
+	f, fits := m.Number()
 	if !fits || f < -lastSecond || f > lastSecond {
 		return time.Time{}, false
 	}

@@ -16,15 +16,15 @@ func (t *Token) Payload() string { return t.payload }
 func (c *Claims) Names() []string {
 	names := make([]string, len(c.members))
 	for i, m := range c.members {
-		names[i] = m.name
+		names[i] = m.Name
 	}
 	return names
 }
 
 // Number returns the claim of that name, if it is a number.
 func (c *Claims) Number(name string) (float64, bool) {
-	m, _ := find(c.members, name)
-	return m.number()
+	m, _ := c.members.Find(name)
+	return m.Number()
 }
 
 // Remembered is how many key ids a source remembers as unknown.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/postern-auth/postern/internal/strictjson"
 )
 
 // Bounds of a token.
@@ -39,7 +41,7 @@ type Token struct {
 	signed    []byte // what the signature covers: header.payload as sent
 	signature []byte
 	payload   string // decoded; its JSON is checked by read
-	members   []member
+	members   strictjson.Object
 	read      bool
 }
 
@@ -105,28 +107,28 @@ func decode(dst, src []byte) ([]byte, error) {
 
 // readHeader reads the header of t from its JSON.
 func (t *Token) readHeader(header string) error {
-	members, err := readObject(header, maxHeaderDepth, make([]member, 0, 4))
+	members, err := strictjson.Parse(header, strictjson.Rules{Depth: maxHeaderDepth}, make(strictjson.Object, 0, 4))
 	if err != nil {
 		return fmt.Errorf("%w: header: %w", ErrMalformed, err)
 	}
 	algorithm := ""
 	for _, m := range members {
 		fits := true
-		switch m.name {
+		switch m.Name {
 		case "crit", "b64", "zip", "enc", "jku", "jwk", "x5u", "x5c":
-			return fmt.Errorf("%w: header: %w: %s", ErrMalformed, errParameter, m.name)
+			return fmt.Errorf("%w: header: %w: %s", ErrMalformed, errParameter, m.Name)
 		case "alg":
-			algorithm, fits = m.text()
+			algorithm, fits = m.Text()
 		case "kid":
-			t.KeyID, fits = m.text()
+			t.KeyID, fits = m.Text()
 			fits = fits && len(t.KeyID) <= maxKeyID
 		case "typ":
-			t.Type, fits = m.text()
+			t.Type, fits = m.Text()
 		case "cty", "x5t", "x5t#S256", "nonce": // read by nobody here, but texts to everybody
-			_, fits = m.text()
+			_, fits = m.Text()
 		}
 		if !fits {
-			return fmt.Errorf("%w: header: %w: %s", ErrMalformed, errForm, m.name)
+			return fmt.Errorf("%w: header: %w: %s", ErrMalformed, errForm, m.Name)
 		}
 	}
 	if neverAccepted(t.Type) {
@@ -161,7 +163,7 @@ func (t *Token) readClaims() error {
 	if t.read {
 		return nil
 	}
-	members, err := readObject(t.payload, maxClaimsDepth, make([]member, 0, 16))
+	members, err := strictjson.Parse(t.payload, strictjson.Rules{Depth: maxClaimsDepth}, make(strictjson.Object, 0, 16))
 	if err != nil {
 		return fmt.Errorf("%w: claims: %w", ErrMalformed, err)
 	}
@@ -175,11 +177,11 @@ func (t *Token) Issuer() (string, error) {
 	if err := t.readClaims(); err != nil {
 		return "", err
 	}
-	m, ok := find(t.members, "iss")
+	m, ok := t.members.Find("iss")
 	if !ok {
 		return "", nil
 	}
-	issuer, ok := m.text()
+	issuer, ok := m.Text()
 	if !ok {
 		return "", fmt.Errorf("%w: claims: iss is no text", ErrMalformed)
 	}

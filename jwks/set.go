@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/postern-auth/postern/internal/strictjson"
 )
 
 // Bounds of a key set.
@@ -78,21 +80,21 @@ func ParseSet(b []byte) (*Set, error) {
 }
 
 // splitSet reads the members of each key of a set.
-func splitSet(b []byte) ([][]member, error) {
+func splitSet(b []byte) ([]strictjson.Object, error) {
 	if len(b) > maxSet {
 		return nil, fmt.Errorf("%w: %w", ErrMalformedSet, errLength)
 	}
-	set, err := readObject(string(b), maxSetDepth, nil)
+	set, err := strictjson.Parse(string(b), strictjson.Rules{Depth: maxSetDepth}, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformedSet, err)
 	}
-	keys, _ := find(set, "keys")
-	if keys.kind != kindArray {
+	keys, _ := set.Find("keys")
+	if keys.Kind != strictjson.KindArray {
 		return nil, fmt.Errorf("%w: no list of keys", ErrMalformedSet)
 	}
-	var list [][]member
-	for raw, kind := range elements(keys.raw) {
-		if kind != kindObject {
+	var list []strictjson.Object
+	for raw, kind := range strictjson.Elements(keys.Raw) {
+		if kind != strictjson.KindObject {
 			return nil, fmt.Errorf("%w: a key that is no object", ErrMalformedSet)
 		}
 		if len(list) == maxKeys {
@@ -101,7 +103,7 @@ func splitSet(b []byte) ([][]member, error) {
 		if len(raw) > maxKeySize {
 			return nil, fmt.Errorf("%w: a key of more than %d bytes", ErrMalformedSet, maxKeySize)
 		}
-		members, err := readObject(raw, maxSetDepth, nil)
+		members, err := strictjson.Parse(raw, strictjson.Rules{Depth: maxSetDepth}, nil)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrMalformedSet, err)
 		}
@@ -111,17 +113,17 @@ func splitSet(b []byte) ([][]member, error) {
 }
 
 // publishesSecrets says whether a set holds what only the signer may know.
-func publishesSecrets(list [][]member) bool {
+func publishesSecrets(list []strictjson.Object) bool {
 	symmetric, public := false, false
 	for _, members := range list {
-		kty, _ := find(members, "kty")
-		if name, _ := kty.text(); name == "oct" {
+		kty, _ := members.Find("kty")
+		if name, _ := kty.Text(); name == "oct" {
 			symmetric = true
 			continue
 		}
 		public = true
 		for _, m := range members {
-			switch m.name {
+			switch m.Name {
 			case "d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv":
 				return true
 			}
@@ -131,7 +133,7 @@ func publishesSecrets(list [][]member) bool {
 }
 
 // refuse notes that the key at place i was not admitted.
-func (s *Set) refuse(i int, members []member, why error) {
+func (s *Set) refuse(i int, members strictjson.Object, why error) {
 	id, _ := keyID(members)
 	s.refused = append(s.refused, Refusal{Place: i, KeyID: id, Reason: why.Error()})
 }
@@ -139,7 +141,7 @@ func (s *Set) refuse(i int, members []member, why error) {
 // dropAmbiguous takes out keys that share their id with a different one: a token could mean either. The same key may stand
 // there for several algorithms, as some providers print it; twice for one it is kept once. places says where in the list each
 // key of s stands.
-func (s *Set) dropAmbiguous(list [][]member, places []int) {
+func (s *Set) dropAmbiguous(list []strictjson.Object, places []int) {
 	var kept []key
 	for i, k := range s.keys {
 		same := func(other key) bool {

@@ -1,4 +1,4 @@
-package jwks
+package strictjson
 
 import (
 	"strings"
@@ -15,7 +15,7 @@ func (r *reader) text() (string, error) {
 			r.at++
 		}
 		if r.at == len(r.s) {
-			return "", errSyntax
+			return "", ErrSyntax
 		}
 		switch c := r.s[r.at]; {
 		case c == '"':
@@ -28,11 +28,11 @@ func (r *reader) text() (string, error) {
 			}
 			r.at += n
 		case c < 0x20:
-			return "", errSyntax
+			return "", ErrSyntax
 		default:
 			c, n := utf8.DecodeRuneInString(r.s[r.at:])
 			if c == utf8.RuneError && n == 1 {
-				return "", errText
+				return "", ErrText
 			}
 			r.at += n
 		}
@@ -45,24 +45,24 @@ func plain(c byte) bool { return ' ' <= c && c < utf8.RuneSelf && c != '"' && c 
 // escape returns the length of the escape sequence that s begins with. A surrogate without its half is no text.
 func escape(s string) (int, error) {
 	if len(s) < 2 {
-		return 0, errSyntax
+		return 0, ErrSyntax
 	}
 	if s[1] != 'u' {
 		if strings.IndexByte(`"\/bfnrt`, s[1]) < 0 {
-			return 0, errSyntax
+			return 0, ErrSyntax
 		}
 		return 2, nil
 	}
 	c, ok := unit(s)
 	if !ok {
-		return 0, errSyntax
+		return 0, ErrSyntax
 	}
 	if !utf16.IsSurrogate(c) {
 		return 6, nil
 	}
 	low, ok := unit(s[6:])
 	if !ok || utf16.DecodeRune(c, low) == utf8.RuneError {
-		return 0, errText
+		return 0, ErrText
 	}
 	return 12, nil
 }
