@@ -161,6 +161,7 @@ func TestExchangeOfMKA1Refuses(t *testing.T) {
 		badLife     = `{"error": "expiresIn must be a whole number from 300 to 2592000"}`
 		badList     = `{"error": "permissions must be an array of strings"}`
 		noObject    = `{"error": "body must be one JSON object"}`
+		longName    = "mk_9sD3kQ0ZpT1xabcdefghijklmnopqrstuvwxyz"
 		noUTF8      = `{"error": "body must be UTF-8"}`
 	)
 	uri := func(n int) string { return `"https://` + strings.Repeat("x", n-len("https://")) + `"` }
@@ -194,6 +195,7 @@ func TestExchangeOfMKA1Refuses(t *testing.T) {
 		with("more", `{"a":1,"a":1}`):                                          `{"error": "a is given twice"}`,
 		with("more", `[[{"a":1,"\u0061":1}]]`):                                 `{"error": "a is given twice"}`,
 		`{"audience":"https://x","audience":"https://x","externalUserId":"u"}`: `{"error": "audience is given twice"}`,
+		`{"` + longName + `":1,"` + longName + `":1}`:                          `{"error": "a member is given twice"}`, // R-RESP-7: it may be a key
 		with() + "x": noObject, with() + with(): noObject, "": noObject, "[]": noObject, "null": noObject, `"x"`: noObject, "{": noObject, "{'a':1}": noObject,
 		" \r\n\t" + with() + "\n": "", "\xef\xbb\xbf" + with(): noObject, with("more", "\"\xff\""): noUTF8,
 		with("more", strings.Repeat("[", 40)+strings.Repeat("]", 40)): `{"error": "body is nested too deep"}`,

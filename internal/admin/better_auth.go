@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
+	"github.com/postern-auth/postern/internal/strictjson"
 	"github.com/postern-auth/postern/keystore"
 )
 
@@ -83,7 +83,7 @@ func (row *betterAuthRow) key() (key keystore.ImportedKey, err error) {
 	if key.Permissions, err = flatten(row.Permissions); err != nil {
 		return keystore.ImportedKey{}, err
 	}
-	if key.Metadata, err = objectIn("metadata", row.Metadata); err != nil {
+	if key.Metadata, _, err = objectIn("metadata", row.Metadata); err != nil {
 		return keystore.ImportedKey{}, err
 	}
 	if err = row.windows(&key.KeySpec); err != nil {
@@ -150,22 +150,18 @@ func (row *betterAuthRow) limited() string {
 // flatten turns a map resource → actions into a list of resource:action.
 func flatten(value json.RawMessage) ([]string, error) {
 	const field = "permissions"
-	object, err := objectIn(field, value)
-	if object == nil {
-		return nil, err
-	}
-	members, err := membersOf(object)
+	_, members, err := objectIn(field, value)
 	if err != nil {
-		return nil, mistyped(field, reflect.TypeFor[map[string][]string](), err)
+		return nil, err
 	}
 	var list []string
 	for _, m := range members {
 		var actions []*string // an action that is null is none
-		if err := json.Unmarshal(m.value, &actions); err != nil || slices.Contains(actions, nil) {
-			return nil, invalid(field, "of "+strconv.Quote(m.name)+" are not a list of actions", `write them like {"note":["read","create"]}`)
+		if err := json.Unmarshal([]byte(m.Raw), &actions); err != nil || slices.Contains(actions, nil) {
+			return nil, invalid(field, "of "+strconv.Quote(m.Name)+" are not a list of actions", `write them like {"note":["read","create"]}`)
 		}
 		for _, action := range actions {
-			list = append(list, m.name+":"+*action)
+			list = append(list, m.Name+":"+*action)
 		}
 	}
 	return list, nil
@@ -173,7 +169,7 @@ func flatten(value json.RawMessage) ([]string, error) {
 
 // objectIn is the JSON object that a column holds, as it is or as text: better-auth stores text, and versions of it stored the text
 // of a text. Nil: there is none.
-func objectIn(field string, value json.RawMessage) (json.RawMessage, error) {
+func objectIn(field string, value json.RawMessage) (json.RawMessage, strictjson.Object, error) {
 	for range 2 {
 		var text string
 		if len(value) == 0 || value[0] != '"' || json.Unmarshal(value, &text) != nil {
@@ -182,15 +178,16 @@ func objectIn(field string, value json.RawMessage) (json.RawMessage, error) {
 		value = json.RawMessage(strings.TrimSpace(text))
 	}
 	if len(value) == 0 || string(value) == "null" {
-		return nil, nil
+		return nil, nil, nil
 	}
-	if value[0] != '{' || !utf8.Valid(value) || !json.Valid(value) {
-		return nil, invalid(field, "is neither a JSON object nor the text of one", "")
+	if value[0] != '{' {
+		return nil, nil, invalid(field, "is neither a JSON object nor the text of one", "")
 	}
-	if _, err := membersOf(value); err != nil {
-		return nil, mistyped(field, reflect.TypeFor[json.RawMessage](), err)
+	members, err := parseObject(value)
+	if err != nil {
+		return nil, nil, mistyped(field, reflect.TypeFor[json.RawMessage](), err)
 	}
-	return value, nil
+	return value, members, nil
 }
 
 // scalar is a value as an export writes it: a number, or a text that may be one.

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/postern-auth/postern/internal/federation"
 )
@@ -82,21 +81,15 @@ func (h *handler) owner(r *http.Request, environment string) (federation.Owner, 
 	return all[0], nil
 }
 
-// objectOf reads a JSON object as strictly as decode does, but for its values.
+// objectOf reads the members of a JSON object.
 func objectOf(data []byte) (federation.Members, error) {
-	if !utf8.Valid(data) {
-		return nil, invalid("body", "is not UTF-8", "")
-	}
-	if !json.Valid(data) {
-		return nil, invalid("body", "is not one JSON value", "")
-	}
-	list, err := membersOf(data)
+	o, err := parseObject(data)
 	if err != nil {
 		return nil, err
 	}
-	all := make(federation.Members, len(list))
-	for _, m := range list {
-		all[m.name] = m.value
+	all := make(federation.Members, len(o))
+	for _, m := range o {
+		all[m.Name] = json.RawMessage(m.Raw)
 	}
 	return all, nil
 }
@@ -118,7 +111,7 @@ func take(m federation.Members, name string) (string, error) {
 // onlyKnown refuses other names than these.
 func onlyKnown(m federation.Members, known []string) error {
 	if unknown := m.Unknown(known); len(unknown) > 0 {
-		return invalid(unknown[0], "unknown field", "")
+		return unknownField(unknown[0])
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/postern-auth/postern/internal/strictjson"
 	"github.com/postern-auth/postern/keystore"
 )
 
@@ -114,7 +115,7 @@ func parameters(r *http.Request, names ...string) (url.Values, error) {
 	}
 	for name, values := range query {
 		if !slices.Contains(names, name) {
-			return nil, invalid("query", "unknown parameter "+strconv.Quote(name), "")
+			return nil, invalid("query", "unknown parameter "+strconv.Quote(strictjson.Echo(name, "…")), "")
 		}
 		if len(values) > 1 {
 			return nil, invalid(name, "is given twice", "")

@@ -31,8 +31,8 @@ func (c *call) exchangeToken() (Reply, error) {
 		Subject:  f.text("externalUserId", rule{isEndUser, "must be 1 to 150 printable ASCII characters, not *, without a space at either end"}),
 	}
 	life := time.Duration(f.whole("expiresIn", mka1Least, mka1Most, mka1Default)) * time.Second
-	permissions := f.texts("permissions", "must be an array of strings")
-	if f.get("permissions") == nil {
+	permissions, given := f.texts("permissions", "must be an array of strings")
+	if !given {
 		permissions = c.caller.Permissions
 	}
 	switch err := f.err(); {

@@ -1,20 +1,13 @@
 package api
 
-// ParseObject is the strict reading of JSON: name → value as written.
-func ParseObject(data []byte) (map[string][]byte, error) {
-	o, err := parseObject(data)
-	if err != nil {
-		return nil, err
-	}
-	members := map[string][]byte{}
-	for _, m := range o {
-		members[m.name] = m.value
-	}
-	return members, nil
-}
-
 // ParseForm is the strict reading of a form.
 func ParseForm(data []byte) (map[string]string, error) { return parseForm(data) }
 
-// Whole reads a JSON number that is whole.
-func Whole(value []byte) (int64, bool) { return wholeOf(value) }
+// Whole reads a number that is whole, as the only member of an object.
+func Whole(object string) (int64, bool) {
+	o, err := parseObject([]byte(object))
+	if err != nil || len(o) != 1 {
+		return 0, false
+	}
+	return wholeOf(o[0])
+}

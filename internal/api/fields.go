@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"math"
 	"math/big"
 	"net/http"
@@ -10,18 +9,20 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/postern-auth/postern/internal/strictjson"
 )
 
 // fields reads the members of a body, and collects what is wrong with them: one problem for each, in the order of reading.
 type fields struct {
-	object
+	strictjson.Object
 	problems []detail
 }
 
 // readFields begins to read a body.
 func readFields(data []byte) (*fields, error) {
 	o, err := parseObject(data)
-	return &fields{object: o}, err
+	return &fields{Object: o}, err
 }
 
 // wrong notes what is wrong with a member.
@@ -47,21 +48,20 @@ type rule struct {
 
 // text reads a text that must be there.
 func (f *fields) text(name string, r rule) string {
-	if f.get(name) == nil {
+	text, given := f.optional(name, r)
+	if !given {
 		f.wrong(name, "is required")
-		return ""
 	}
-	text, _ := f.optional(name, r)
 	return text
 }
 
 // optional reads a text that may be left out.
 func (f *fields) optional(name string, r rule) (text string, given bool) {
-	value := f.get(name)
-	if value == nil {
+	m, given := f.Given(name)
+	if !given {
 		return "", false
 	}
-	text, ok := textOf(value)
+	text, ok := m.Text()
 	if !ok || !r.fits(text) {
 		f.wrong(name, r.says)
 		return "", true
@@ -71,68 +71,44 @@ func (f *fields) optional(name string, r rule) (text string, given bool) {
 
 // whole reads a whole number between two bounds, which are within it.
 func (f *fields) whole(name string, least, most, otherwise int64) int64 {
-	value := f.get(name)
-	if value == nil {
+	m, given := f.Given(name)
+	if !given {
 		return otherwise
 	}
-	n, ok := wholeOf(value)
+	n, ok := wholeOf(m)
 	if !ok || n < least || n > most {
 		f.wrong(name, "must be a whole number from "+strconv.FormatInt(least, 10)+" to "+strconv.FormatInt(most, 10))
 	}
 	return n
 }
 
-// texts reads a list of texts that may be left out: then it is nil.
-func (f *fields) texts(name, says string) []string {
-	value := f.get(name)
-	if value == nil {
-		return nil
+// texts reads a list of texts that may be left out.
+func (f *fields) texts(name, says string) (list []string, given bool) {
+	m, given := f.Given(name)
+	if !given {
+		return nil, false
 	}
-	var items []json.RawMessage
-	if err := json.Unmarshal(value, &items); err != nil {
+	list, ok := m.Texts()
+	if !ok {
 		f.wrong(name, says)
-		return nil
 	}
-	list := make([]string, 0, len(items))
-	for _, item := range items {
-		text, ok := textOf(item)
-		if !ok {
-			f.wrong(name, says)
-			return nil
-		}
-		list = append(list, text)
-	}
-	return list
-}
-
-// textOf reads a JSON text, which the scanner has seen.
-func textOf(value []byte) (string, bool) {
-	if len(value) < 2 || value[0] != '"' {
-		return "", false
-	}
-	inner := value[1 : len(value)-1]
-	if !slices.Contains(inner, '\\') {
-		return string(inner), true
-	}
-	text, err := unescape(value)
-	return text, err == nil
+	return list, true
 }
 
 // wholeOf reads a JSON number that is whole, however it is written: 3600, 3600.0, 3.6e3.
-func wholeOf(value []byte) (int64, bool) {
-	text := string(value)
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+func wholeOf(m strictjson.Member) (int64, bool) {
+	if n, err := strconv.ParseInt(m.Raw, 10, 64); err == nil {
 		return n, true
 	}
 	const longest = 32 // so that the exact value stays small
-	near, err := strconv.ParseFloat(text, 64)
-	if err != nil || len(text) > longest || value[0] == '"' || math.Abs(near) > 1<<53 || math.Abs(near) < 1 && near != 0 {
+	near, ok := m.Number()
+	if !ok || len(m.Raw) > longest || math.Abs(near) > 1<<53 || math.Abs(near) < 1 && near != 0 {
 		return 0, false
 	}
 	if near == 0 {
-		return 0, strings.Trim(strings.TrimLeft(text, "-"), "0.eE+-") == ""
+		return 0, strings.Trim(strings.TrimLeft(m.Raw, "-"), "0.eE+-") == ""
 	}
-	exact, ok := new(big.Rat).SetString(text)
+	exact, ok := new(big.Rat).SetString(m.Raw)
 	if !ok || !exact.IsInt() {
 		return 0, false
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/postern-auth/postern/internal/federation"
+	"github.com/postern-auth/postern/internal/strictjson"
 )
 
 // Pages of a list.
@@ -59,7 +61,7 @@ func (c *call) putProvider() (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	spec, err := federation.ReadProvider(o.members())
+	spec, err := federation.ReadProvider(membersOf(o))
 	if err != nil {
 		return Reply{}, c.federationError(err)
 	}
@@ -147,7 +149,7 @@ func (c *call) createUser() (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	spec, err := federation.ReadUser(o.members())
+	spec, err := federation.ReadUser(membersOf(o))
 	if err != nil {
 		return Reply{}, c.federationError(err)
 	}
@@ -171,7 +173,7 @@ func (c *call) updateUser() (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	change, err := federation.ReadUserChange(o.members())
+	change, err := federation.ReadUserChange(membersOf(o))
 	if err != nil {
 		return Reply{}, c.federationError(err)
 	}
@@ -233,11 +235,11 @@ func (c *call) page() (page, error) {
 	return p, nil
 }
 
-// members are those of o, by their names.
-func (o object) members() federation.Members {
-	m := make(federation.Members, len(o))
-	for _, one := range o {
-		m[one.name] = one.value
+// membersOf are those of o, by their names.
+func membersOf(o strictjson.Object) federation.Members {
+	all := make(federation.Members, len(o))
+	for _, m := range o {
+		all[m.Name] = json.RawMessage(m.Raw)
 	}
-	return m
+	return all
 }
