@@ -15,8 +15,8 @@ import (
 
 const (
 	digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	// token has exactly two dots, so it is one; nobody issued it.
-	token = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ1c2VyXzEifQ.c2lnbmF0dXJl"
+	// nobodysToken has exactly two dots, so it is one; nobody issued it.
+	nobodysToken = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ1c2VyXzEifQ.c2lnbmF0dXJl"
 )
 
 // Lengths of the parts of a printed key, after its prefix.
@@ -65,7 +65,7 @@ func oneCredential(g *gate, c contract) func(*testing.T) { // R-CRED-1, R-CRED-2
 		k, other := g.mint(t, c.holder...), g.mint(t, c.holder...)
 		var filled []string
 		for _, place := range c.places {
-			for _, value := range []string{k.Key, other.Key, token, "nonsense"} {
+			for _, value := range []string{k.Key, other.Key, nobodysToken, "nonsense"} {
 				filled = append(filled, line(place, value))
 			}
 		}
@@ -98,7 +98,7 @@ func strippedCredentials(g *gate, c contract) func(*testing.T) { // R-CRED-6
 			t.Run(d.name, func(t *testing.T) {
 				requests := [][]string{{c.shut, c.credential(k.Key)}}
 				for _, place := range c.places {
-					requests = append(requests, []string{c.open, line(place, k.Key)}, []string{c.open, line(place, token), line(place, "two")})
+					requests = append(requests, []string{c.open, line(place, k.Key)}, []string{c.open, line(place, nobodysToken), line(place, "two")})
 					if c.example == "quickstart" {
 						requests = append(requests, []string{c.shut, line(place, k.Key)})
 					}

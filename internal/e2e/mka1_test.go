@@ -21,7 +21,7 @@ func bearer(g *gate, c contract) func(*testing.T) { // mka1 1
 				for _, scheme := range []string{"Bearer ", "bearer ", "BEARER ", "Bearer    ", "Bearer Bearer ", "bearer  BEARER "} {
 					d.allowed(t, c.shut, "Authorization: "+scheme+k.Key)
 				}
-				for _, value := range []string{"Bearer Bearer Bearer " + k.Key, k.Key, "Basic " + k.Key, "Bearer\t" + k.Key, "Bearer " + k.Key + " x", "Bearer: " + k.Key, "Bearer" + k.Key, "Bearer " + token} {
+				for _, value := range []string{"Bearer Bearer Bearer " + k.Key, k.Key, "Basic " + k.Key, "Bearer\t" + k.Key, "Bearer " + k.Key + " x", "Bearer: " + k.Key, "Bearer" + k.Key, "Bearer " + nobodysToken} {
 					c.refused.is(t, g.refused(t, d, c.shut, "Authorization: "+value))
 				}
 				for _, value := range []string{"", "Bearer", "bearer "} {

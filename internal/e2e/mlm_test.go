@@ -14,7 +14,7 @@ var (
 
 const (
 	takesKey, takesToken = "/api/v1/export", "/api/v1/me"
-	bearerToken          = "Authorization: Bearer " + token
+	bearerToken          = "Authorization: Bearer " + nobodysToken
 )
 
 func credentialPolicies(g *gate, c contract) func(*testing.T) { // mlm 1

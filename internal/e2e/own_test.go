@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"net"
 	"strconv"
 	"strings"
 	"testing"
@@ -9,21 +8,10 @@ import (
 	"github.com/postern-auth/postern/internal/authtest"
 )
 
-// free is an address of loopback that nobody listens on.
-func free(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
-}
-
 // mka1 items 2, 12, 16, 32, 35: the rendered Envoy brings to Postern's own listener what belongs there, past the filter and once;
 // what comes from there passes the gate in the key's place.
 func TestOwnEndpointsBehindEnvoy(t *testing.T) {
-	g := open(t, "mka1", change{"listen: { health:", `listen: { api: "` + free(t) + `", health:`})
+	g := open(t, "mka1", withAPI(t))
 	k := g.mint(t, "--tenant", "acme", "--permission", "agent:read")
 	front := g.front(t)
 	send := func(method, target, body string, lines ...string) *authtest.Response {

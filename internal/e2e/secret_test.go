@@ -22,7 +22,7 @@ func canary(g *gate) func(*testing.T) { // R-LOG-1, mka1 25 and 38, mlm 33
 		if err != nil {
 			t.Fatal(err)
 		}
-		secrets := [][]byte{bytes.TrimSpace(pepper), []byte(token)}
+		secrets := [][]byte{bytes.TrimSpace(pepper), []byte(nobodysToken)}
 		misplaced(t, g)
 		for _, k := range g.minted {
 			_, _, secret := parts(k.Key)
