@@ -200,10 +200,6 @@ type claims struct {
 
 func claimsOf(t *testing.T, text string) (c claims) {
 	t.Helper()
-	raw, err := base64.RawURLEncoding.DecodeString(strings.Split(text, ".")[1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	decode(t, string(raw), &c)
+	decode(t, payloadOf(t, text), &c)
 	return c
 }

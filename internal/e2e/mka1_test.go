@@ -118,23 +118,6 @@ func organisations(g *gate, c contract) func(*testing.T) { // mka1 9 and 30
 	}
 }
 
-func mka1Examples(g *gate, c contract) func(*testing.T) { // mka1 section 16, as far as keys go
-	return func(t *testing.T) {
-		k := g.mint(t, append(c.holder, "--permission", "agent:read", "--permission", "agent:create")...)
-		got := g.front(t).allowed(t, "/api/v1/agents", "Authorization: Bearer "+k.Key, "X-On-Behalf-Of: user_123", "X-Account-Id: someone-else")
-		want := c.upstream(k, "agent:create,agent:read")
-		want[obo] = "user_123"
-		arrives(t, want, got)
-		if authtest.Values(got.Fields, "authorization") != nil {
-			t.Error("the upstream received an authorization")
-		}
-		r := g.refused(t, g.front(t), "/api/v1/agents", "Authorization: Bearer mk-unknown")
-		if r.Status != 401 || r.Value("www-authenticate") != `Bearer realm="postern", error="invalid_token"` || string(r.Body) != `{"error": "Unauthorized"}` {
-			t.Errorf("got %d, %q, %s", r.Status, r.Value("www-authenticate"), r.Body)
-		}
-	}
-}
-
 func TestMKA1WithOtherSettings(t *testing.T) { // mka1 9 and 11
 	t.Parallel()
 	c := mka1()

@@ -122,21 +122,6 @@ func environmentFromClients(g *gate, c contract) func(*testing.T) { // mlm 5
 	}
 }
 
-func mlmExamples(g *gate, c contract) func(*testing.T) { // mlm section 16, as far as keys go
-	return func(t *testing.T) {
-		k := g.mint(t, c.holder...)
-		d := g.front(t)
-		r := d.send(t, "GET", "/api/v1/notes", "x-tenant-api-key: "+k.Key, "X-Environment: SANDBOX")
-		echo, ok := r.Echo()
-		if !ok || r.Value("x-environment") != "LIVE" || authtest.Values(echo.Fields, "x-tenant-api-key") != nil {
-			t.Errorf("got %+v with echo %+v", r, echo)
-		}
-		arrives(t, c.upstream(k, ""), echo)
-		c.missing.is(t, g.refused(t, d, "/api/v1/notes"))
-		c.refused.is(t, g.refused(t, d, "/api/v1/notes", "x-tenant-api-key: mlm_live_revoked-or-unknown"))
-	}
-}
-
 func TestMLMWithOtherSettings(t *testing.T) { // mlm 1, 2 and 14
 	t.Parallel()
 	c := mlm()

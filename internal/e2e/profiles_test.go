@@ -21,7 +21,6 @@ func TestMKA1(t *testing.T) {
 	t.Run("keys of better-auth keep working", betterAuth(g, c))
 	t.Run("policies demand or forbid an end user", endUserPolicies(g, c))
 	t.Run("accounts and organisations own keys", organisations(g, c))
-	t.Run("the contract's own examples come out so", mka1Examples(g, c))
 	t.Run("every change is on record", recorded(g))
 	t.Run("no secret is written anywhere", canary(g))
 }
@@ -36,7 +35,6 @@ func TestMLM(t *testing.T) {
 	t.Run("the environment is on every response", environmentOnResponses(g, c))
 	t.Run("a client's environment changes nothing", environmentFromClients(g, c))
 	t.Run("keys of another system keep working", foreignKeys(g, c))
-	t.Run("the contract's own examples come out so", mlmExamples(g, c))
 	t.Run("every change is on record", recorded(g))
 	t.Run("no secret is written anywhere", canary(g))
 }
