@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -16,40 +17,66 @@ var expiredToken = coded(401, "Token expired", "TOKEN_EXPIRED").challenging(`Bea
 // platform is a gate of mlm whose tenant acme has an identity provider, my-app, in LIVE.
 type platform struct {
 	*gate
+	names
 	idp         *authtest.Provider
 	live, other key // of acme: LIVE and SANDBOX, both with tenant:admin
 }
 
+// names are where things are, and in which words.
+type names struct {
+	key   string            // header of keys
+	paths map[string]string // of endpoints, by their symbolic names
+}
+
+// contracted are the names of mlm's contract.
+func contracted() names {
+	return names{"x-tenant-api-key", map[string]string{
+		"exchange": "/api/v1/auth/exchange", "refresh": "/api/v1/auth/refresh", "link": "/api/v1/auth/link", "jwks": "/api/v1/auth/jwks",
+		"whoami": "/api/v1/auth/whoami", "providers": "/api/v1/admin/auth/providers", "users": "/api/v1/admin/users",
+	}}
+}
+
 func openPlatform(t *testing.T, changes ...change) *platform {
 	t.Helper()
+	return openPlatformAs(t, contracted(), changes...)
+}
+
+func openPlatformAs(t *testing.T, n names, changes ...change) *platform {
+	t.Helper()
 	authtest.RequireEnvoy(t)
-	idp := authtest.StartProvider(t)
-	p := &platform{idp: idp, gate: open(t, "mlm", append(changes, withAPI(t), change{"", fmt.Sprintf("jwks: { allow_hosts: [%q] }", idp.Host)})...)}
+	p := &platform{names: n, idp: authtest.StartProvider(t)}
+	p.gate = open(t, "mlm", append(changes, withAPI(t), change{"", fmt.Sprintf("jwks: { allow_hosts: [%q] }", p.idp.Host)})...)
 	p.live = p.mint(t, "--tenant", "acme", "--env", "LIVE", "--permission", "tenant:admin")
 	p.other = p.mint(t, "--tenant", "acme", "--env", "SANDBOX", "--permission", "tenant:admin")
-	p.register(t, p.live)
+	p.register(t, p.live, "my-app", p.idp.Issuer(), p.idp.KeysURL(), "")
 	return p
 }
 
-// ask calls an endpoint of Postern's own with a key, and decodes what it says if that is 200.
-func (p *platform) ask(t *testing.T, k key, method, path, body string, v any) int {
+// ask calls an endpoint of Postern's own, by its symbolic name and what follows that in the path, with a key.
+func (p *platform) ask(t *testing.T, k key, method, endpoint, body string) *authtest.Response {
 	t.Helper()
-	return p.front(t).call(t, method, "/api/v1"+path, body, v, "x-tenant-api-key: "+k.Key, asJSON)
-}
-
-// must is ask for what must be 200.
-func (p *platform) must(t *testing.T, k key, method, path, body string, v any) {
-	t.Helper()
-	if status := p.ask(t, k, method, path, body, v); status != http.StatusOK {
-		t.Fatalf("%s %s: status %d, want 200", method, path, status)
+	name, rest, below := strings.Cut(endpoint, "/")
+	if below {
+		rest = "/" + rest
 	}
+	return p.front(t).post(t, method, p.paths[name]+rest, body, p.key+": "+k.Key, asJSON)
 }
 
-// register has the key's tenant know the provider in the key's environment.
-func (p *platform) register(t *testing.T, k key) {
+// must is ask for what must be 200, and decodes what it says.
+func (p *platform) must(t *testing.T, k key, method, endpoint, body string, v any) {
 	t.Helper()
-	p.must(t, k, "POST", "/admin/auth/providers", fmt.Sprintf(
-		`{"provider_id":"my-app","display_name":"My app","issuer":%q,"jwks_uri":%q,"allowed_audiences":["api://my-app"]}`, p.idp.Issuer(), p.idp.KeysURL()), nil)
+	r := p.ask(t, k, method, endpoint, body)
+	if r.Status != http.StatusOK {
+		t.Fatalf("%s %s: status %d, want 200: %s", method, endpoint, r.Status, r.Body)
+	}
+	decode(t, string(r.Body), v)
+}
+
+// register has the key's tenant know a provider in the key's environment.
+func (p *platform) register(t *testing.T, k key, id, issuer, keys, more string) {
+	t.Helper()
+	p.must(t, k, "POST", "providers", fmt.Sprintf(
+		`{"provider_id":%q,"display_name":"My app","issuer":%q,"jwks_uri":%q,"allowed_audiences":["api://my-app"]%s}`, id, issuer, keys, more), new(any))
 }
 
 // session is what an exchange gives, or a refresh.
@@ -62,14 +89,21 @@ type session struct {
 // signIn exchanges a token of the provider.
 func (p *platform) signIn(t *testing.T, k key, sub string) (s session) {
 	t.Helper()
-	external := p.idp.Sign(t, map[string]any{"aud": "api://my-app", "sub": sub, "email": sub + "@example.com"})
-	p.must(t, k, "POST", "/auth/exchange", fmt.Sprintf(`{"externalJwt":%q,"provider":"my-app"}`, external), &s)
+	p.must(t, k, "POST", "exchange", fmt.Sprintf(`{"externalJwt":%q,"provider":"my-app"}`, p.external(t, sub, nil)), &s)
 	return s
+}
+
+// external is a token of the provider, with other claims; those that are nil are left out.
+func (p *platform) external(t *testing.T, sub string, other map[string]any) string {
+	t.Helper()
+	claims := map[string]any{"aud": "api://my-app", "sub": sub, "email": sub + "@example.com"}
+	maps.Copy(claims, other)
+	return p.idp.Sign(t, claims)
 }
 
 func (p *platform) refresh(t *testing.T, k key, s session) (next session) {
 	t.Helper()
-	p.must(t, k, "POST", "/auth/refresh", fmt.Sprintf(`{"refreshToken":%q}`, s.Refresh), &next)
+	p.must(t, k, "POST", "refresh", fmt.Sprintf(`{"refreshToken":%q}`, s.Refresh), &next)
 	return next
 }
 
@@ -162,7 +196,7 @@ func TestEachPolicyTakesItsCredentials(t *testing.T) {
 func TestAccessTokensEnd(t *testing.T) {
 	t.Parallel()
 	p := openPlatform(t)
-	p.register(t, p.other)
+	p.register(t, p.other, "my-app", p.idp.Issuer(), p.idp.KeysURL(), "")
 	c := mlm()
 	d := p.front(t)
 	admin := p.mint(t, "--tenant", "acme", "--env", "LIVE", "--permission", "tenant:admin")
@@ -190,7 +224,7 @@ func TestAccessTokensEnd(t *testing.T) {
 	}
 	state := func(s session, active bool) {
 		t.Helper()
-		p.must(t, admin, "PATCH", "/admin/users/"+s.User, fmt.Sprintf(`{"is_active":%t}`, active), nil)
+		p.must(t, admin, "PATCH", "users/"+s.User, fmt.Sprintf(`{"is_active":%t}`, active), new(any))
 	}
 
 	one, two := p.signIn(t, p.live, "user_2"), p.signIn(t, p.live, "user_2")
@@ -205,8 +239,8 @@ func TestAccessTokensEnd(t *testing.T) {
 	next := p.refresh(t, p.live, one)
 	last := p.refresh(t, p.live, next)
 	d.allowed(t, c.shut, bearerOf(last))
-	if status := p.ask(t, p.live, "POST", "/auth/refresh", fmt.Sprintf(`{"refreshToken":%q}`, one.Refresh), nil); status != 401 {
-		t.Errorf("a refresh token used twice: %d", status)
+	if r := p.ask(t, p.live, "POST", "refresh", fmt.Sprintf(`{"refreshToken":%q}`, one.Refresh)); r.Status != 401 {
+		t.Errorf("a refresh token used twice: %d", r.Status)
 	}
 	ends("a token of a session of which a refresh token was stolen", "token_revoked", refusedToken, last)
 

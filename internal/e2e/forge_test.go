@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -113,6 +114,10 @@ func resigned(text string, secret []byte) string {
 // because is the reason that Postern's log gives for a refusal; to the client it is one of many.
 func (g *gate) because(t *testing.T, want string, r *authtest.Response) {
 	t.Helper()
+	if r.Status < http.StatusBadRequest {
+		t.Errorf("not refused: %d", r.Status)
+		return
+	}
 	var got struct{ Reason string }
 	eventually(t, func() bool {
 		for line := range strings.Lines(g.Log()) {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -154,6 +155,13 @@ func (g *gate) back(t *testing.T) door {
 func (d door) send(t *testing.T, method, target string, lines ...string) *authtest.Response {
 	t.Helper()
 	return authtest.HTTP1(t, d.addr, authtest.Lines(slices.Concat([]string{method + " " + target + " HTTP/1.1", "Host: api.test"}, lines)...))
+}
+
+// post sends a request with a body over HTTP/1.1.
+func (d door) post(t *testing.T, method, target, body string, lines ...string) *authtest.Response {
+	t.Helper()
+	head := slices.Concat([]string{method + " " + target + " HTTP/1.1", "Host: api.test"}, lines, []string{"Content-Length: " + strconv.Itoa(len(body))})
+	return authtest.HTTP1(t, d.addr, authtest.Lines(head...)+body)
 }
 
 // get are the fields of a GET over HTTP/2 with these header lines.

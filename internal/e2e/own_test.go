@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"strconv"
 	"strings"
 	"testing"
 
@@ -16,9 +15,7 @@ func TestOwnEndpointsBehindEnvoy(t *testing.T) {
 	front := g.front(t)
 	send := func(method, target, body string, lines ...string) *authtest.Response {
 		t.Helper()
-		lines = append(lines, "Content-Type: application/json", "Content-Length: "+strconv.Itoa(len(body)))
-		head := authtest.Lines(append([]string{method + " " + target + " HTTP/1.1", "Host: api.test"}, lines...)...)
-		r := authtest.HTTP1(t, front.addr, head+body)
+		r := front.post(t, method, target, body, append(lines, asJSON)...)
 		if id := r.Value("x-request-id"); id == "" || strings.Contains(id, "|") {
 			t.Errorf("%s %s: request ids %q", method, target, id)
 		}
@@ -50,6 +47,7 @@ func TestOwnEndpointsBehindEnvoy(t *testing.T) {
 		"not found":            {"GET", "/api/v1/authentication/nothing", nil, 404, `{"error": "Not found"}`},
 		"not allowed":          {"GET", exchange, nil, 405, `{"error": "Method not allowed"}`},
 		"no credential":        {"POST", exchange, nil, 401, `{"error": "Unauthorized"}`},
+		"a session alone":      {"POST", exchange, []string{"Cookie: better-auth.session_token=x"}, 401, `{"error": "Unauthorized"}`},
 		"exchange by a token":  {"POST", exchange, []string{token}, 403, `{"error": "Forbidden"}`},
 		"another user":         {"GET", "/api/v1/authentication/whoami", []string{token, "X-On-Behalf-Of: user_2"}, 403, `{"error": "Forbidden"}`},
 		"what is nobody's own": {"GET", "/api/v1/authenticationx", nil, 401, `{"error": "Unauthorized"}`},

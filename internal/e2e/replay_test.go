@@ -168,9 +168,8 @@ func TestWorkedExamplesOfMLM(t *testing.T) {
 		want: "{" + fields + `,"auto_create_users":true,"default_membership_tier":"ORDINARY","is_active":true}`,
 	})
 
-	external := p.idp.Sign(t, map[string]any{"aud": "api://my-app", "sub": "user_123", "email": "user_123@example.com"})
 	r = d.replay(t, example{
-		call: fmt.Sprintf(`POST /api/v1/auth/exchange {"externalJwt":%q,"provider":"my-app"}`, external), headers: []string{withKey},
+		call: fmt.Sprintf(`POST /api/v1/auth/exchange {"externalJwt":%q,"provider":"my-app"}`, p.external(t, "user_123", nil)), headers: []string{withKey},
 		want: `{"accessToken":"<jwt>","refreshToken":"<refresh>","tokenType":"Bearer","expiresIn":3600,"scope":"user:self","mlmUserId":"<uuid>","isNewUser":true}`,
 	})
 	var s session
