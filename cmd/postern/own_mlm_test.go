@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -11,9 +10,6 @@ import (
 	"time"
 
 	"github.com/postern-auth/postern/internal/authtest"
-	"github.com/postern-auth/postern/internal/federation"
-	"github.com/postern-auth/postern/internal/store"
-	"github.com/postern-auth/postern/jwks"
 	"github.com/postern-auth/postern/keystore"
 )
 
@@ -26,40 +22,13 @@ type platform struct {
 	idp                *authtest.Provider
 }
 
-// servingPlatform serves it. Its providers are reached on loopback, as only tests may.
+// servingPlatform serves it, and lets it fetch from the provider.
 func servingPlatform(t *testing.T, text string) *platform {
 	t.Helper()
-	e := servingAPI(t, "profile: mlm\npublic_url: https://app.example.com\n"+text)
-	fetcher := jwks.NewFetcher(jwks.FetcherOptions{Loopback: true, Roots: authtest.ProviderRoots()})
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- fetcher.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	users, err := federation.Open(federation.Options{
-		DB: e.data.db,
-		Keys: func(uri, issuer string) (federation.KeySet, error) {
-			return fetcher.Remote(jwks.RemoteOptions{URL: uri, Issuer: issuer, OnDemand: true, Wait: 5 * time.Second})
-		},
-		Change: func(ctx context.Context, now time.Time, fn func(*store.Tx) (*federation.Event, error)) error {
-			return e.data.keys.Change(ctx, now, func(tx *store.Tx) (*keystore.Record, error) {
-				event, err := fn(tx)
-				if event == nil || err != nil {
-					return nil, err
-				}
-				return auditRecord(event), nil
-			})
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	e.api.Federation = users
-	p := &platform{endpoints: e, tenant: e.endpointsTenant(t, "acme"), idp: authtest.StartProvider(t)}
+	p := &platform{idp: authtest.StartProvider(t)}
+	p.endpoints = servingAPI(t, fmt.Sprintf("profile: mlm\npublic_url: https://app.example.com\njwks: { allow_hosts: [%q] }\n%s", p.idp.Host, text))
+	e := p.endpoints
+	p.tenant = e.endpointsTenant(t, "acme")
 	k, printed := e.create(t, keystore.KeySpec{Tenant: p.tenant})
 	p.live, p.liveID = printed, k.ID
 	_, p.admin = e.create(t, keystore.KeySpec{Tenant: p.tenant, Permissions: []string{"tenant:admin"}})

@@ -104,11 +104,16 @@ func (p *Provider) Issuer() string { return "https://" + p.Host }
 // KeysURL is where its key set stands.
 func (p *Provider) KeysURL() string { return p.Issuer() + KeysPath }
 
-// WriteCA writes the CA of all providers to a file, for SSL_CERT_FILE of a child, and returns its path.
+// ProviderCA is the CA of all providers of this process in PEM, for SSL_CERT_FILE.
+func ProviderCA() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority().Leaf.Raw})
+}
+
+// WriteCA writes [ProviderCA] to a file of the test, for a child, and returns its path.
 func WriteCA(tb testing.TB) string {
 	tb.Helper()
 	path := filepath.Join(tb.TempDir(), "ca.pem")
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority().Leaf.Raw}), 0o600); err != nil {
+	if err := os.WriteFile(path, ProviderCA(), 0o600); err != nil {
 		tb.Fatal(err)
 	}
 	return path
