@@ -28,6 +28,13 @@ func openFederation(c *config.Config, d *data, a access) (*federation.Store, err
 		}
 		return set, nil
 	}}
+	o.EndTokens = func(ctx context.Context, of federation.Owner, user string, now time.Time) error {
+		if d.tokens == nil { // which may hold some of the user's
+			return d.sealed
+		}
+		_, err := d.tokens.RevokeUser(ctx, of.Tenant, of.Environment, user, now)
+		return err
+	}
 	if a != reading {
 		o.Change = func(ctx context.Context, now time.Time, fn func(*store.Tx) (*federation.Event, error)) error {
 			return d.keys.Change(ctx, now, func(tx *store.Tx) (*keystore.Record, error) {

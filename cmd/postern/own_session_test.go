@@ -209,23 +209,60 @@ func TestRefreshOfMLM(t *testing.T) {
 	if got := refresh(p.live, third); got.Status != 401 || got.Body != refused("INVALID_REFRESH_TOKEN")+"}" {
 		t.Errorf("after the theft: %d %s", got.Status, got.Body)
 	}
-	// Nothing is spent when the user, or the provider, may not.
 	other := p.exchanged(t, p.live, "user_2")
-	set := func(active bool) {
-		t.Helper()
-		if got := p.call(t, p.admin, "PATCH", fmt.Sprintf("/admin/users/%s", other["mlmUserId"]), fmt.Sprintf(`{"is_active":%t}`, active)); got.Status != 200 {
-			t.Fatal(got.Body)
-		}
-	}
-	set(false)
-	if got := refresh(p.live, other["refreshToken"]); got.Status != 403 || got.Body != refused("USER_INACTIVE")+"}" {
-		t.Errorf("an inactive user: %d %s", got.Status, got.Body)
-	}
-	set(true)
 	if got := p.call(t, p.admin, "DELETE", "/admin/auth/providers/my-app", ""); got.Status != 204 {
 		t.Fatal(got.Body)
 	}
 	if got := refresh(p.live, other["refreshToken"]); got.Status != 403 || got.Body != refused("PROVIDER_INACTIVE")+"}" {
 		t.Errorf("a deleted provider: %d %s", got.Status, got.Body)
+	}
+}
+
+// R-PROV-9, R-SESS-5: while a user is inactive nothing of it is accepted, and what it had does not come back with it. mlm item 24.
+func TestAUserThatComesBackBringsNothing(t *testing.T) {
+	t.Parallel()
+	p := servingPlatform(t, "")
+	p.register(t, p.admin, "my-app", "")
+	first, bystander := p.exchanged(t, p.live, "user_1"), p.exchanged(t, p.live, "user_2")
+	whoami := func(reply map[string]any) answer {
+		t.Helper()
+		return p.do(t, "GET", "/api/v1/auth/whoami", "", fmt.Sprintf("Authorization: Bearer %s", reply["accessToken"]))
+	}
+	refresh := func(reply map[string]any) answer {
+		t.Helper()
+		return p.call(t, p.live, "POST", "/auth/refresh", fmt.Sprintf(`{"refreshToken":%q}`, reply["refreshToken"]))
+	}
+	set := func(active bool) {
+		t.Helper()
+		if got := p.call(t, p.admin, "PATCH", fmt.Sprintf("/admin/users/%s", first["mlmUserId"]), fmt.Sprintf(`{"is_active":%t}`, active)); got.Status != 200 {
+			t.Fatal(got.Body)
+		}
+	}
+	if got := whoami(first); got.Status != 200 {
+		t.Fatalf("before: %d %s", got.Status, got.Body)
+	}
+	set(false)
+	if got := whoami(first); got.Status != 401 || got.Body != refused("INVALID_TOKEN")+"}" {
+		t.Errorf("an inactive user's access token: %d %s", got.Status, got.Body)
+	}
+	if got := refresh(first); got.Status != 403 || got.Body != refused("USER_INACTIVE")+"}" {
+		t.Errorf("an inactive user's refresh token: %d %s", got.Status, got.Body)
+	}
+	set(true)
+	if got := whoami(first); got.Status != 401 || got.Body != refused("INVALID_TOKEN")+"}" {
+		t.Errorf("an access token from before: %d %s", got.Status, got.Body)
+	}
+	if got := refresh(first); got.Status != 401 || got.Body != refused("INVALID_REFRESH_TOKEN")+"}" {
+		t.Errorf("a refresh token from before: %d %s", got.Status, got.Body)
+	}
+	again := p.exchanged(t, p.live, "user_1")
+	if again["mlmUserId"] != first["mlmUserId"] || whoami(again).Status != 200 || refresh(again).Status != 200 {
+		t.Errorf("signed in again: %v", again)
+	}
+	set(true) // which changes nothing
+	for who, reply := range map[string]map[string]any{"the user": again, "another user": bystander} {
+		if got := whoami(reply); got.Status != 200 {
+			t.Errorf("%s in the end: %d %s", who, got.Status, got.Body)
+		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 type usersCmd struct {
 	List       usersListCmd       `cmd:"" help:"List the users of a tenant."`
 	Get        usersGetCmd        `cmd:"" help:"Show a user and its links."`
-	Deactivate usersDeactivateCmd `cmd:"" help:"Refuse a user and its tokens until it is activated."`
+	Deactivate usersDeactivateCmd `cmd:"" help:"Refuse a user, and for good the tokens that it has."`
 	Activate   usersActivateCmd   `cmd:"" help:"End a deactivation."`
 }
 
@@ -96,7 +96,7 @@ type usersDeactivateCmd struct{ userRef }
 
 // Help is the detail of the command's help.
 func (*usersDeactivateCmd) Help() string {
-	return `When it returns, no token of the user is accepted any more, none is exchanged or refreshed. Links stay, so the user does not come back as another one. To end only the sessions: postern token revoke --user.
+	return `When it returns, no token of the user is accepted any more, none is exchanged or refreshed. Links stay, so the user does not come back as another one. To end only what it has so far: postern token revoke --user.
 
 Example:
 
@@ -112,7 +112,7 @@ type usersActivateCmd struct{ userRef }
 
 // Help is the detail of the command's help.
 func (*usersActivateCmd) Help() string {
-	return `Tokens that have not expired since are accepted again.
+	return `The user can sign in again. What it had before, tokens and sessions, stays refused.
 
 Example:
 

@@ -17,6 +17,10 @@ type Options struct {
 	// returns when both are durable. Nil: the Store is read-only.
 	Change func(ctx context.Context, now time.Time, fn func(*store.Tx) (*Event, error)) error
 
+	// EndTokens ends for good what a user was given so far, and returns when that is durable. It is called before a user is active again that was not: what
+	// was refused while it was inactive must not come back. Nil: users are given nothing.
+	EndTokens func(ctx context.Context, o Owner, user string, now time.Time) error
+
 	// Keys returns the key set at a URL, usually a [jwks.Remote]; issuer is for logs. It fetches nothing yet. Nil: no JWT can be exchanged.
 	Keys func(jwksURI, issuer string) (KeySet, error)
 
@@ -56,6 +60,8 @@ type Store struct {
 	tables
 	db   *store.DB
 	gate func(ctx context.Context, now time.Time, fn func(*store.Tx) (*Event, error)) error
+
+	endTokens func(ctx context.Context, o Owner, user string, now time.Time) error
 
 	readOnly bool
 	memory   memory
@@ -161,7 +167,10 @@ func decodeRequest(version uint8, b []byte) (requestRecord, error) {
 //
 // Errors are those of package internal/store.
 func Open(o Options) (*Store, error) {
-	s := &Store{tables: newTables(), db: o.DB, gate: o.Change, sources: sources{open: o.Keys, max: o.keySets()}}
+	s := &Store{tables: newTables(), db: o.DB, gate: o.Change, endTokens: o.EndTokens, sources: sources{open: o.Keys, max: o.keySets()}}
+	if s.endTokens == nil {
+		s.endTokens = func(context.Context, Owner, string, time.Time) error { return nil }
+	}
 	if s.gate == nil {
 		s.readOnly = true
 		s.gate = func(context.Context, time.Time, func(*store.Tx) (*Event, error)) error { return store.ErrReadOnly }

@@ -268,7 +268,8 @@ func (s *Store) EveryUser(ctx context.Context, o Owner) iter.Seq2[User, error] {
 // counts reports whether memory knows how many users there are.
 func (s *Store) counts() bool { return !s.readOnly }
 
-// UpdateUser changes a user. What changes nothing leaves its time as it is. A user that it deactivates is refused from before its return on.
+// UpdateUser changes a user. What changes nothing leaves its time as it is. A user that it deactivates is refused from before its return on; one that it
+// activates again has nothing of what it was given before (Options.EndTokens).
 // Errors: [*InvalidError], [ErrUserNotFound], [ErrEmailExists].
 func (s *Store) UpdateUser(ctx context.Context, o Owner, id string, change UserChange, now time.Time) (User, error) {
 	p := problems{}
@@ -276,28 +277,20 @@ func (s *Store) UpdateUser(ctx context.Context, o Owner, id string, change UserC
 		return User{}, p.err()
 	}
 	var u userRecord
-	err := s.change(ctx, now, func(tx *store.Tx) (_ *Event, err error) {
-		if u, err = s.linkedUser(tx, o, id); err != nil {
-			return nil, err
+	ended := uint32(0) // the version of the user at which its tokens were ended
+	attempt := func() error {
+		return s.change(ctx, now, func(tx *store.Tx) (did *Event, err error) {
+			u, did, err = s.updateUser(tx, o, id, &change, ended, now)
+			return did, err
+		})
+	}
+	err := attempt()
+	for errors.Is(err, errReturns) {
+		ended = u.version
+		if err = s.endTokens(ctx, o, u.ID, now); err == nil {
+			err = attempt()
 		}
-		changed := change.apply(&u.User)
-		if len(changed) == 0 {
-			return nil, nil
-		}
-		if err := s.emailFree(tx, &u); err != nil {
-			return nil, err
-		}
-		u.UpdatedAt = toStored(now)
-		u.version++
-		action, details := "user.update", []Detail{detail("user", u.ID), detail("fields", changed...)}
-		if slices.Contains(changed, "is_active") {
-			action = "user.deactivate"
-			if u.IsActive {
-				action = "user.activate"
-			}
-		}
-		return event(action, o, details...), s.users.Put(tx, u.key(), u)
-	})
+	}
 	if err == nil {
 		err = s.followUser(o, u.ID)
 	}
@@ -305,6 +298,39 @@ func (s *Store) UpdateUser(ctx context.Context, o Owner, id string, change UserC
 		return User{}, fmt.Errorf("updating user %q: %w", id, err)
 	}
 	return u.User, nil
+}
+
+// errReturns says that a user would be active again with what it was given before.
+var errReturns = errors.New("user comes back")
+
+// updateUser changes a user in a transaction. One that is inactive comes back only at the version at which its tokens were ended; otherwise the error is
+// errReturns, with the user as it is.
+func (s *Store) updateUser(tx *store.Tx, o Owner, id string, change *UserChange, ended uint32, now time.Time) (userRecord, *Event, error) {
+	was, err := s.linkedUser(tx, o, id)
+	if err != nil {
+		return userRecord{}, nil, err
+	}
+	u := was
+	changed := change.apply(&u.User)
+	if len(changed) == 0 {
+		return u, nil, nil
+	}
+	if u.IsActive && !was.IsActive && was.version != ended {
+		return was, nil, errReturns
+	}
+	if err := s.emailFree(tx, &u); err != nil {
+		return userRecord{}, nil, err
+	}
+	u.UpdatedAt = toStored(now)
+	u.version++
+	action := "user.update"
+	switch {
+	case u.IsActive && !was.IsActive:
+		action = "user.activate"
+	case was.IsActive && !u.IsActive:
+		action = "user.deactivate"
+	}
+	return u, event(action, o, detail("user", u.ID), detail("fields", changed...)), s.users.Put(tx, u.key(), u)
 }
 
 // followUser has memory know of a user what the file does.

@@ -1,6 +1,7 @@
 package federation_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/postern-auth/postern/internal/federation"
+	"github.com/postern-auth/postern/internal/store"
 )
 
 func TestAUserIsMadeAndFound(t *testing.T) {
@@ -191,6 +193,56 @@ func TestADeactivatedUserIsRefusedAtOnceAndAfterARestart(t *testing.T) {
 	carl, err := s.CreateUser(t.Context(), acme, federation.UserSpec{Email: "carl@example.com", IsInactive: true}, noon)
 	if err != nil || s.Active("acme", "LIVE", carl.ID) {
 		t.Errorf("made inactive: %v", err)
+	}
+}
+
+// R-PROV-9: what a user had ends before it is active again, whoever changes it at the same time; if it cannot, the user stays inactive.
+func TestAUserIsGivenNothingBack(t *testing.T) {
+	db := database(t)
+	j := &journal{db: db}
+	var ended []string
+	var meanwhile func(id string) error
+	var s *federation.Store
+	s, err := federation.Open(federation.Options{DB: db, Change: j.change, EndTokens: func(_ context.Context, o federation.Owner, id string, _ time.Time) error {
+		if s.Active(o.Tenant, o.Environment, id) {
+			t.Error("it is active already")
+		}
+		ended = append(ended, id)
+		return meanwhile(id)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := func(id string, active bool) error {
+		_, err := s.UpdateUser(t.Context(), acme, id, federation.UserChange{IsActive: &active}, noon)
+		return err
+	}
+	ann := create(t, s, acme, "ann@example.com").ID
+	nothing := func(string) error { return nil }
+	again := func(id string) error { // somebody else has it come back, be given something, and go
+		meanwhile = nothing
+		return errors.Join(set(id, true), set(id, false))
+	}
+	for name, c := range map[string]struct {
+		meanwhile func(string) error
+		ends      int
+		active    bool
+	}{
+		"alone":                    {nothing, 1, true},
+		"beside another":           {again, 3, true},
+		"when nothing can be done": {func(string) error { return store.ErrFull }, 1, false},
+	} {
+		ended, meanwhile = nil, c.meanwhile
+		if err := errors.Join(set(ann, false), set(ann, false)); err != nil || len(ended) > 0 {
+			t.Fatalf("%s: %v, ended %v", name, err, ended)
+		}
+		if err := set(ann, true); (err == nil) != c.active || len(ended) != c.ends || s.Active("acme", "LIVE", ann) != c.active {
+			t.Errorf("%s: %v, ended %v", name, err, ended)
+		}
+	}
+	meanwhile, ended = nothing, nil
+	if err := errors.Join(set(ann, true), set(ann, true)); err != nil || len(ended) > 1 {
+		t.Errorf("an active user: %v, ended %v", err, ended)
 	}
 }
 
