@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/postern-auth/postern/config"
@@ -73,6 +75,7 @@ func (r *restoring) restoreUsers(ctx context.Context, db, old *store.DB, after u
 	r.carried.Deactivated += logged.Deactivated
 	r.carried.Deleted += logged.Deleted
 	r.carried.SwitchedOff += logged.SwitchedOff
+	r.carried.Lost = append(r.carried.Lost, logged.Lost...)
 	return err
 }
 
@@ -81,9 +84,20 @@ func (r *restoring) restoreTokens(ctx context.Context, o token.RestoreOptions, p
 	if o.Secret, err = keystore.TokenKey(pepper); err != nil {
 		return err
 	}
+	lost := make(map[token.User]bool) // those that both tell of are one
+	for _, u := range r.carried.Lost {
+		lost[token.User{Tenant: u.Owner.Tenant, Environment: u.Owner.Environment, ID: u.ID}] = true
+	}
+	o.Lost = slices.Collect(maps.Keys(lost))
 	done, err := token.Restore(ctx, o, time.Now())
 	if err == nil && done.Ended > 0 {
 		r.out.note("%d sessions were ended: nothing tells what became of them since the backup", done.Ended)
+	}
+	if err == nil && len(lost) > 0 {
+		r.out.note("%d users were made since the backup and are lost: their tokens and sessions were ended; they can sign in anew", len(lost))
+	}
+	if err == nil && o.Blind {
+		r.out.note("no token that was issued before now is accepted any more: which of them were revoked is not known")
 	}
 	return err
 }

@@ -31,7 +31,7 @@ type storeRestoreCmd struct {
 func (*storeRestoreCmd) Help() string {
 	return `Only while no Postern runs. All of the backup is examined first; then it takes the database's place as a whole, or not at all. The pepper must be there: no backup holds it.
 
-What was ended since the backup stays ended: revoked and disabled keys, suspended tenants, ended secrets, earlier expiries, revoked tokens, ended sessions, deactivated users, deleted providers. That is read from the database that is replaced, and from --audit. If neither knows, as on a new disk, --accept-lost-revocations is needed. The database that is replaced is kept beside the new one, as postern.db.replaced-TIME: remove it when it is not needed any more.
+What was ended since the backup stays ended: revoked and disabled keys, suspended tenants, ended secrets, earlier expiries, revoked tokens, ended sessions, deactivated users, deleted providers. That is read from the database that is replaced, and from --audit. If neither knows, as on a new disk, --accept-lost-revocations is needed; then no token from before the restore is accepted any more. The database that is replaced is kept beside the new one, as postern.db.replaced-TIME: remove it when it is not needed any more.
 
 Example: on a new disk, with the log of the old one.
 
@@ -232,7 +232,7 @@ func (r *restoring) restore(ctx context.Context, draft *store.Draft, old *store.
 		err = r.restoreUsers(ctx, db, old, done.Audited)
 	}
 	if err == nil {
-		err = r.restoreTokens(ctx, token.RestoreOptions{DB: db, Replaced: old, Vouched: done.Vouched, Log: &r.log.tokens}, secret)
+		err = r.restoreTokens(ctx, token.RestoreOptions{DB: db, Replaced: old, Vouched: done.Vouched, Blind: done.Lost, Log: &r.log.tokens}, secret)
 	}
 	if err == nil {
 		done.Revision, err = db.Revision()

@@ -16,6 +16,14 @@ type Carried struct {
 	Deactivated int // users that were active in the backup, or not in it
 	Deleted     int // providers
 	SwitchedOff int // providers
+
+	Lost []LostUser // who were active in the end, and are not in the backup
+}
+
+// LostUser is one whose record a restore loses. Nobody may act for it any more.
+type LostUser struct {
+	Owner Owner
+	ID    string
 }
 
 // Carry ends in a backup what was ended since, as the database says that it will replace: who is inactive there is inactive in the backup, and has the
@@ -39,14 +47,31 @@ type carrier struct {
 // allUsers carries inactive users, one at a time: they are few.
 func (c *carrier) allUsers(ctx context.Context) error {
 	for row, err := range c.users.Walk(c.from, nil) {
-		if err != nil || row.Record.IsActive {
-			continue // what cannot be read says nothing; the restore says that it does not vouch for all
+		u := &row.Record
+		switch {
+		case err != nil: // what cannot be read says nothing; the restore says that it does not vouch for all
+			err = nil
+		case u.IsActive:
+			err = c.lose(u.Owner, u.ID)
+		default:
+			err = c.user(u)
 		}
-		if err := errors.Join(ctx.Err(), c.user(&row.Record)); err != nil {
+		if err := errors.Join(ctx.Err(), err); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// lose notes an active user that the backup does not know.
+func (c *carrier) lose(o Owner, id string) error {
+	return c.to.View(func(tx *store.Tx) error {
+		_, err := c.users.Lookup(tx, indexID, o.key(id))
+		if errors.Is(err, store.ErrNotFound) {
+			c.done.Lost, err = append(c.done.Lost, LostUser{Owner: o, ID: id}), nil
+		}
+		return err
+	})
 }
 
 // user has one user be inactive in the backup.

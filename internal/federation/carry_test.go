@@ -71,9 +71,11 @@ func TestARestoreRevivesNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	deactivate(bob.User.ID)
-	if _, err := h.exchange(t, h.sign(t, map[string]any{"sub": "carl", "email": "carl@example.com"})); err != nil {
+	carl, err := h.exchange(t, h.sign(t, map[string]any{"sub": "carl", "email": "carl@example.com"}))
+	if err != nil {
 		t.Fatal(err)
 	}
+	lost := []federation.LostUser{{Owner: acme, ID: carl.User.ID}}
 	off := provider("off")
 	off.IsActive = new(false)
 	put(t, h.Store, acme, off)
@@ -85,11 +87,11 @@ func TestARestoreRevivesNobody(t *testing.T) {
 	put(t, h.Store, acme, provider("back"))
 
 	got, err := federation.Carry(t.Context(), db, backup, noon.Add(2*time.Hour))
-	if diff := cmp.Diff(federation.Carried{Deactivated: 2, Deleted: 1, SwitchedOff: 1}, got); diff != "" || err != nil {
+	if diff := cmp.Diff(federation.Carried{Deactivated: 2, Deleted: 1, SwitchedOff: 1, Lost: lost}, got); diff != "" || err != nil {
 		t.Fatal(diff, err)
 	}
 	again, err := federation.Carry(t.Context(), db, backup, noon.Add(2*time.Hour))
-	if diff := cmp.Diff(federation.Carried{}, again); diff != "" || err != nil {
+	if diff := cmp.Diff(federation.Carried{Lost: lost}, again); diff != "" || err != nil {
 		t.Errorf("a second time: %s %v", diff, err)
 	}
 	r := newRestored(t, backup, h.world)

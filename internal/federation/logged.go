@@ -168,7 +168,7 @@ func CarryLogged(ctx context.Context, log *EndingLog, after uint64, backup *stor
 // loggedUser has a user be inactive, and makes one that is younger than the backup: its next exchange would make it anew, and active.
 func (c *carrier) loggedUser(e *userEnding) error {
 	if !e.inactive {
-		return nil
+		return c.lose(e.owner, e.id)
 	}
 	was := newUser(e.owner, toStored(e.made))
 	was.ID, was.IsActive = e.id, false

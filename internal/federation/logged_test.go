@@ -70,6 +70,11 @@ func TestALogRevivesNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	active(bob.User.ID, false)
+	carl, err := h.exchange(t, h.sign(t, map[string]any{"sub": "carl", "email": "carl@example.com"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := []federation.LostUser{{Owner: acme, ID: carl.User.ID}}
 	for _, is := range []bool{false, true, false} {
 		p := provider("off")
 		p.IsActive = &is
@@ -86,11 +91,11 @@ func TestALogRevivesNobody(t *testing.T) {
 	after := uint64(len(before))
 	log := logOf(t, 1, slices.Concat(before, h.take()))
 	got, err := federation.CarryLogged(t.Context(), log, after, backup, noon.Add(2*time.Hour))
-	if diff := cmp.Diff(federation.Carried{Deactivated: 2, Deleted: 1, SwitchedOff: 1}, got); diff != "" || err != nil {
+	if diff := cmp.Diff(federation.Carried{Deactivated: 2, Deleted: 1, SwitchedOff: 1, Lost: lost}, got); diff != "" || err != nil {
 		t.Fatal(diff, err)
 	}
 	again, err := federation.CarryLogged(t.Context(), log, after, backup, noon.Add(2*time.Hour))
-	if diff := cmp.Diff(federation.Carried{}, again); diff != "" || err != nil {
+	if diff := cmp.Diff(federation.Carried{Lost: lost}, again); diff != "" || err != nil {
 		t.Errorf("a second time: %s %v", diff, err)
 	}
 	assertEnded(t, h, newRestored(t, backup, h.world), map[string]error{

@@ -122,7 +122,7 @@ func (s *Store) Stats() Stats {
 // Active reports whether the user may be acted for. It allocates nothing, and waits for nobody but who changes a user's state just then.
 //
 // It is false from before the change that deactivated the user was acknowledged. Of a user that never was it is true: only ids are asked about that stand
-// in tokens of our own.
+// in tokens of our own, and whoever takes a user away, which only a restore can, ends its tokens ([Carried]).
 func (s *Store) Active(tenant, environment, userID string) bool {
 	return s.memory.active(userRef{tenant: tenant, environment: environment, id: userID})
 }

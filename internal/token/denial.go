@@ -161,9 +161,9 @@ func (l *denyList) until(g *Grant) int64 {
 	return last
 }
 
-// after is the time at which a token that says g is issued: now, or, when those of its user or key were revoked within this second, the next.
+// after is the time at which a token that says g is issued: now, or, when those of its user or key, or all, were revoked within this second, the next.
 func (l *denyList) after(g *Grant, now time.Time) time.Time {
-	if l.until(g) == now.Unix() {
+	if second := now.Unix(); l.until(g) == second || l.horizon.Load().at == second {
 		return now.Truncate(time.Second).Add(time.Second)
 	}
 	return now

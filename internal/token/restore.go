@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/postern-auth/postern/internal/store"
@@ -22,7 +23,16 @@ type RestoreOptions struct {
 
 	// Log is what a log says of the time since.
 	Log *RevocationLog
+
+	// Blind: neither knows all that was ended since. No token that was issued until now is accepted any more.
+	Blind bool
+
+	// Lost are users that the copy does not have. What they were given ends.
+	Lost []User
 }
+
+// User names a user.
+type User struct{ Tenant, Environment, ID string }
 
 // Restored is what a restore did.
 type Restored struct {
@@ -73,6 +83,12 @@ func (x *restorer) denials(ctx context.Context) error {
 		all = append(all, x.Log.all...)
 	}
 	x.done.Revocations = len(all)
+	for _, u := range x.Lost {
+		all = append(all, denial{denyName{denyUser, u.Tenant, u.Environment, u.ID}, x.now.UTC(), x.now.Add(longest)})
+	}
+	if x.Blind {
+		all = append(all, denial{denyName{kind: denyHorizon}, x.now.UTC(), x.now.Add(longest)})
+	}
 	return inPieces(ctx, x.DB, all, func(tx *store.Tx, d denial) error { return x.authority.keep(tx, d) })
 }
 
@@ -81,6 +97,10 @@ func (x *restorer) sessions(ctx context.Context) error {
 	was, _, err := rows(x.authority.sessions, x.DB)
 	if err != nil {
 		return err
+	}
+	lost := make(map[User]bool)
+	for _, u := range x.Lost {
+		lost[u] = true
 	}
 	var is []store.Row[Session]
 	whole := false
@@ -101,6 +121,9 @@ func (x *restorer) sessions(ctx context.Context) error {
 	if err != nil || !whole {
 		return err
 	}
+	is = slices.DeleteFunc(is, func(s store.Row[Session]) bool {
+		return lost[User{s.Record.Tenant, s.Record.Environment, s.Record.User}]
+	})
 	x.done.Sessions = len(is)
 	return inPieces(ctx, x.DB, is, func(tx *store.Tx, s store.Row[Session]) error { return x.authority.sessions.Put(tx, s.Key, s.Record) })
 }

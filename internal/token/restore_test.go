@@ -123,6 +123,55 @@ func TestARestoreRevivesNothing(t *testing.T) { // R-SESS-5, R-JWT-9
 	})
 }
 
+// What a user had ends if a restore loses the user; and what anybody had, if nothing tells what was revoked since. What is given from then on is good.
+func TestARestoreEndsWhatNobodyVouchesFor(t *testing.T) { // R-PROV-9, R-JWT-9
+	live := database(t)
+	o := options(live, token.FormMLM)
+	a := open(t, o, noon)
+	vouched, blind := backup(t, live), backup(t, live)
+	of := func(user string) (token.Grant, string) {
+		t.Helper()
+		who := spec()
+		who.User = user
+		s, text, err := a.OpenSession(t.Context(), who, noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := grant()
+		g.Subject, g.Session = user, s.ID
+		_, g = mint(t, a, g, noon)
+		return g, text
+	}
+	kept, keptText := of("kept")
+	lost, lostText := of("lost")
+
+	restore := func(o token.RestoreOptions, want token.Restored) *token.Authority {
+		t.Helper()
+		o.Secret = options(nil, token.FormMLM).Secret
+		done, err := token.Restore(t.Context(), o, noon)
+		if diff := cmp.Diff(want, done); err != nil || diff != "" {
+			t.Fatalf("%v %s", err, diff)
+		}
+		return open(t, options(o.DB, token.FormMLM), noon)
+	}
+	judge := func(r *token.Authority, keptRefused bool, keptRefresh error) {
+		t.Helper()
+		if r.Revoked(&kept) != keptRefused || !r.Revoked(&lost) {
+			t.Errorf("refused: the token of the user who was kept: %t; of the one who was lost: %t", r.Revoked(&kept), r.Revoked(&lost))
+		}
+		refresh(t, r, keptText, noon, keptRefresh)
+		refresh(t, r, lostText, noon, token.ErrRefreshUnknown)
+		for _, g := range []token.Grant{kept, lost} { // within the same second
+			if _, fresh := mint(t, r, g, noon); r.Revoked(&fresh) {
+				t.Errorf("a new token of %q is refused", g.Subject)
+			}
+		}
+	}
+	users := []token.User{{Tenant: "acme", Environment: "LIVE", ID: "lost"}}
+	judge(restore(token.RestoreOptions{DB: vouched, Replaced: live, Vouched: true, Lost: users}, token.Restored{Sessions: 1}), false, nil)
+	judge(restore(token.RestoreOptions{DB: blind, Blind: true}, token.Restored{}), true, token.ErrRefreshUnknown)
+}
+
 // A line that does not say what was revoked is not passed over: it may be the one that counts.
 func TestARevocationThatSaysTooLittleIsRefused(t *testing.T) {
 	jti := []token.Detail{{Name: "jti", Texts: []string{"a"}}}
