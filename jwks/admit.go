@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 
 	"github.com/postern-auth/postern/internal/strictjson"
 )
@@ -68,7 +69,7 @@ func admit(members strictjson.Object) (key, error) {
 	k.id = id
 	if m, named := members.Find("alg"); named {
 		name, _ := m.Text()
-		a, known := ParseAlgorithm(name)
+		a, known := ParseAlgorithm(strings.Clone(name))
 		if !known || a.family() != k.family {
 			return key{}, errKeyAlg
 		}
@@ -77,7 +78,7 @@ func admit(members strictjson.Object) (key, error) {
 	return k, nil
 }
 
-// keyID reads kid, which a key may lack.
+// keyID reads kid, which a key may lack. It is a copy: a Set lives on when the text that it was read from is gone.
 func keyID(members strictjson.Object) (string, error) {
 	m, named := members.Find("kid")
 	if !named {
@@ -87,7 +88,7 @@ func keyID(members strictjson.Object) (string, error) {
 	if !ok || len(id) > maxKeyID {
 		return "", errKeyID
 	}
-	return id, nil
+	return strings.Clone(id), nil
 }
 
 // purpose checks use and key_ops, either of which a key may lack.
