@@ -40,8 +40,9 @@
 // to public addresses and to hosts that the operator allowed, over https, without credentials, to no other place that the
 // answer names, and takes what it needs of time and memory within fixed bounds. Requests wait for it only where there is no
 // set, or where a token names a key that is not in it, and then briefly. One loop refreshes all sources; a source that hangs
-// delays those that hang too. What cannot be fetched leaves the last good set in force until it is a day old. A [File] is a
-// key set of the operator, and stays in force until another one was read.
+// delays those that hang too, and of the sources of one tenant only a few are fetched at once. What cannot be fetched leaves
+// the last good set in force until it is a day old. A [File] is a key set of the operator, and stays in force until another
+// one was read.
 //
 // # Not here
 //

@@ -18,6 +18,8 @@ const (
 	atOncePrompt = 8 // the last fetch succeeded
 	atOnceNew    = 8 // not fetched yet
 	atOnceBroken = 4 // the last fetch failed
+
+	atOnceGroup = 2 // of those, for sources of one group
 )
 
 // The lanes of a fetcher.
@@ -75,6 +77,29 @@ type Fetcher struct {
 type lane struct {
 	waiting       []*Remote
 	running, most int
+	busy          map[string]int // how many of each group are being fetched
+}
+
+// turn is the place in the queue of the source whose turn it is: the first one of the group of which the fewest are being
+// fetched. −1: each that waits is of a group of which enough are.
+func (l *lane) turn() int {
+	place, fewest := -1, atOnceGroup
+	for i, r := range l.waiting {
+		if n := l.busy[r.o.Group]; n < fewest {
+			place, fewest = i, n
+		}
+	}
+	return place
+}
+
+// count notes that so many more of a source's group are being fetched. Sources without a group are not counted.
+func (l *lane) count(r *Remote, n int) {
+	if r.o.Group == "" {
+		return
+	}
+	if l.busy[r.o.Group] += n; l.busy[r.o.Group] == 0 {
+		delete(l.busy, r.o.Group)
+	}
 }
 
 // plan is what the fetcher intends with a source. The fetcher's mu guards it.
@@ -106,7 +131,9 @@ func NewFetcher(o FetcherOptions) *Fetcher {
 	all, giveUp := context.WithCancel(context.Background())
 	begin := func() (context.Context, context.CancelFunc) { return context.WithTimeout(all, fetchTimeout) }
 	f := &Fetcher{begin: begin, giveUp: giveUp, client: newClient(&o, g), guard: g, log: o.Log, wake: make(chan struct{}, 1), running: map[*Remote]context.CancelFunc{}}
-	f.lanes = [lanes]lane{lanePrompt: {most: atOncePrompt}, laneNew: {most: atOnceNew}, laneBroken: {most: atOnceBroken}}
+	for i, most := range [lanes]int{lanePrompt: atOncePrompt, laneNew: atOnceNew, laneBroken: atOnceBroken} {
+		f.lanes[i] = lane{most: most, busy: map[string]int{}}
+	}
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
 	}
@@ -261,16 +288,19 @@ func (f *Fetcher) unplan(r *Remote) {
 	r.plan.place = -1
 }
 
-// take returns the source whose turn it is, or nil: then this worker of the lane is done.
+// take returns the source whose turn it is, or nil: then this worker of the lane is done. What waits for others of its group is
+// taken by those who fetch them.
 func (f *Fetcher) take(l *lane) (*Remote, context.Context) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(l.waiting) == 0 {
+	i := l.turn()
+	if i < 0 {
 		l.running--
 		return nil, nil
 	}
-	r := l.waiting[0]
-	l.waiting = slices.Delete(l.waiting, 0, 1)
+	r := l.waiting[i]
+	l.waiting = slices.Delete(l.waiting, i, i+1)
+	l.count(r, 1)
 	ctx, cancel := f.begin()
 	f.running[r] = cancel
 	return r, ctx
@@ -280,6 +310,7 @@ func (f *Fetcher) take(l *lane) (*Remote, context.Context) {
 func (f *Fetcher) over(r *Remote, failed error, next time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.lanes[r.plan.lane].count(r, -1)
 	if failed == nil {
 		r.plan.lane = lanePrompt
 		f.stats.Succeeded++

@@ -147,3 +147,52 @@ func TestAThousandSourcesCostNoGoroutine(t *testing.T) {
 		}
 	})
 }
+
+// R-PROV-5: whoever names many URLs may have them hang, new or long known, and hold up nobody else.
+func TestOneGroupDoesNotDelayTheOthers(t *testing.T) {
+	of := func(group string) func(*jwks.RemoteOptions) {
+		return func(o *jwks.RemoteOptions) { o.Group, o.OnDemand = group, true }
+	}
+	inBubble(t, func(s *site) {
+		t := s.T
+		many, slow, p := s.provider("many.example"), s.provider("slow.example"), s.provider("idp.example")
+		known := make([]*jwks.Remote, 100)
+		for i := range known {
+			known[i] = s.remote(many, of("large"))
+			keys(t, known[i], "")
+		}
+		mine := s.remote(p, of("small"))
+		keys(t, mine, "")
+		many.Break(t, authtest.FaultHang)
+		slow.Break(t, authtest.FaultHang)
+		ctx, leave := context.WithCancel(t.Context())
+		defer leave()
+		var asking sync.WaitGroup
+		defer asking.Wait()
+		for _, r := range known {
+			asking.Go(func() { _, _ = r.Keys(ctx, "unknown", time.Now()) })
+			asking.Go(func() { _, _ = s.remote(slow, of("large")).Keys(ctx, "", time.Now()) })
+		}
+		synctest.Wait()
+		if n := s.Stats().Running; n != 4 {
+			t.Errorf("%d fetches of one group at once, want 2 that are new and 2 that are known", n)
+		}
+		k := p.Rotate(t)
+		if took := since(func() { keys(t, mine, k.ID); keys(t, s.remote(p, of("small")), k.ID) }); took != 0 {
+			t.Errorf("the others waited %s, want no time", took)
+		}
+	})
+}
+
+func TestAGroupIsFetchedWhole(t *testing.T) {
+	inBubble(t, func(s *site) {
+		p := s.provider("idp.example")
+		for i := range 100 {
+			s.remote(p, func(o *jwks.RemoteOptions) { o.Group = string(rune('a' + i%3)) })
+		}
+		pass(0)
+		if got, want := s.Stats(), (jwks.Stats{Remotes: 100, Planned: 100, Succeeded: 100}); got != want {
+			s.T.Errorf("Stats = %+v, want %+v", got, want)
+		}
+	})
+}

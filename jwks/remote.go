@@ -39,6 +39,9 @@ type RemoteOptions struct {
 	Issuer string
 	// Hosts are those at which a discovered key set may stand besides the issuer's own.
 	Hosts []string
+	// Group is whose the source is, where they have many: of one group a few are fetched at once, so that nobody's sources,
+	// slow or hanging, take up what others need. Empty: the source is not held up by others.
+	Group string
 	// Wait bounds how long a request waits for a fetch. Zero: 1 s.
 	Wait time.Duration
 	// OnDemand leaves the keys alone until a token needs them. False: they are fetched as soon as [Fetcher.Run] runs.
