@@ -21,8 +21,8 @@ func openFederation(c *config.Config, d *data, a access) (*federation.Store, err
 	if c.Profile != config.ProfileMLM {
 		return nil, nil
 	}
-	o := federation.Options{DB: d.db, Keys: func(jwksURI, issuer string) (federation.KeySet, error) {
-		set, err := d.fetcher.Remote(jwks.RemoteOptions{URL: jwksURI, Issuer: issuer, OnDemand: true, Wait: keySetWait})
+	o := federation.Options{DB: d.db, Keys: func(of federation.Owner, jwksURI, issuer string) (federation.KeySet, error) {
+		set, err := d.fetcher.Remote(jwks.RemoteOptions{URL: jwksURI, Issuer: issuer, Group: of.Tenant, OnDemand: true, Wait: keySetWait})
 		if err != nil {
 			return nil, err
 		}

@@ -8,13 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postern-auth/postern/config"
 	"github.com/postern-auth/postern/internal/token"
 	"github.com/postern-auth/postern/keystore"
 )
 
 // ownData opens data as serve does, for a configuration of its own.
-func ownData(t *testing.T, text string) (*config.Config, *data) {
+func ownData(t *testing.T, text string) *data {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "postern.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -33,12 +32,12 @@ func ownData(t *testing.T, text string) (*config.Config, *data) {
 			t.Error(err)
 		}
 	})
-	return s.Config, d
+	return d
 }
 
 // What is said of a token is the first thing that refuses it, and what it says is not believed before its signature is.
 func TestATokenIsInspected(t *testing.T) {
-	_, d := ownData(t, "version: 1\npublic_url: https://api.example.com\n")
+	d := ownData(t, "version: 1\npublic_url: https://api.example.com\n")
 	now := time.Now()
 	key, _, err := d.keys.Create(t.Context(), keystore.KeySpec{Tenant: "default", Environment: "LIVE"}, now)
 	if err != nil {

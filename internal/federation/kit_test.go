@@ -31,7 +31,7 @@ type keySet struct {
 	closed bool // guarded by w.mu
 }
 
-func (w *world) keys(url, _ string) (federation.KeySet, error) {
+func (w *world) keys(_ federation.Owner, url, _ string) (federation.KeySet, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.opened = append(w.opened, url)

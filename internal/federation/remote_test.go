@@ -21,7 +21,7 @@ func fetching(t *testing.T, o jwks.FetcherOptions) *federation.Store {
 	ran := make(chan error, 1)
 	go func() { ran <- fetcher.Run(ctx) }()
 	j := &journal{db: database(t)}
-	s, err := federation.Open(federation.Options{DB: j.db, Change: j.change, Keys: func(url, issuer string) (federation.KeySet, error) {
+	s, err := federation.Open(federation.Options{DB: j.db, Change: j.change, Keys: func(_ federation.Owner, url, issuer string) (federation.KeySet, error) {
 		set, err := fetcher.Remote(jwks.RemoteOptions{URL: url, Issuer: issuer, OnDemand: true, Wait: 2 * time.Second})
 		if err != nil {
 			return nil, err

@@ -28,7 +28,7 @@ type KeySet interface {
 
 // sources are the key sets of providers, one for each that has needed one lately.
 type sources struct {
-	open func(jwksURI, issuer string) (KeySet, error)
+	open func(o Owner, jwksURI, issuer string) (KeySet, error)
 	max  int
 
 	mu    sync.Mutex               // guards what follows
@@ -74,7 +74,7 @@ func (s *sources) of(p *providerRecord, now time.Time) (jwks.Source, error) {
 	if len(s.live) >= s.max {
 		s.drop(s.surplus())
 	}
-	set, err := s.open(p.JWKSURI, p.Issuer)
+	set, err := s.open(p.owner, p.JWKSURI, p.Issuer)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (s *sources) fresh(p *providerRecord) (KeySet, error) {
 	if open == nil {
 		return nil, errNoKeySets
 	}
-	return open(p.JWKSURI, p.Issuer)
+	return open(p.owner, p.JWKSURI, p.Issuer)
 }
 
 // surplus is the set to give up for another one: of the tenant that has the most, the one that was not needed for the longest time. So nobody loses

@@ -21,8 +21,9 @@ type Options struct {
 	// was refused while it was inactive must not come back. Nil: users are given nothing.
 	EndTokens func(ctx context.Context, o Owner, user string, now time.Time) error
 
-	// Keys returns the key set at a URL, usually a [jwks.Remote]; issuer is for logs. It fetches nothing yet. Nil: no JWT can be exchanged.
-	Keys func(jwksURI, issuer string) (KeySet, error)
+	// Keys returns the key set at a URL, usually a [jwks.Remote]; issuer is for logs, and o is whose it is. It fetches nothing yet. Nil: no JWT can be
+	// exchanged.
+	Keys func(o Owner, jwksURI, issuer string) (KeySet, error)
 
 	// KeySets bounds how many key sets are held at once. Zero: 1,024.
 	KeySets int
