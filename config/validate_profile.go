@@ -47,6 +47,8 @@ func (r *rules) identityToken(path string, c Credentials) {
 		r.foreign(path, "identity_jwt ", []string{string(ProfileMKA1), string(ProfileMLM)})
 	case r.Profile == ProfileMKA1 && r.UpstreamAudience == "" && !r.broken["upstream_audience"]:
 		r.problem(path, "identity_jwt needs to know for whom its tokens are", "add upstream_audience, like https://upstream.example.com")
+	case r.Issuer == "" && !r.broken["issuer"] && !r.broken["public_url"]:
+		r.problem(path, "identity_jwt needs to know who signs its tokens", "add public_url, like https://api.example.com, or issuer")
 	}
 }
 

@@ -89,6 +89,7 @@ type fault struct {
 	service func(*extauthz.ServiceOptions)
 	cache   keystore.Cache // nil: one that works
 	retries int            // how often Envoy may be faster
+	denied  bool           // whatever Postern was told to do on failure
 }
 
 // stuck is a cache that makes the reading of every record last until it is closed.
@@ -107,7 +108,11 @@ func TestInjectedFaults(t *testing.T) { // R-RESP-6, T-9
 		for name, f := range map[string]fault{
 			"a panic":           {reason: extauthz.ReasonPanic, options: func(o *extauthz.Options) { o.Keys = nil }},
 			"a passed deadline": {reason: extauthz.ReasonDeadline, cache: late, retries: 20},
-			"overload":          {reason: extauthz.ReasonOverloaded, service: func(o *extauthz.ServiceOptions) { o.MaxInFlight = -1 }},
+			"no signing key": {reason: extauthz.ReasonSigningKey, denied: true, options: func(o *extauthz.Options) { // mka1 41, mlm 36
+				o.Profile, _ = extauthz.ProfileByName("mka1")
+				o.Default = extauthz.PolicySpec{Auth: extauthz.AuthKeyOrToken, Credentials: extauthz.CredentialsIdentityJWT}
+			}},
+			"overload": {reason: extauthz.ReasonOverloaded, service: func(o *extauthz.ServiceOptions) { o.MaxInFlight = -1 }},
 		} {
 			t.Run(fmt.Sprintf("%s, on failure %s", name, mode), func(t *testing.T) {
 				t.Parallel()
@@ -128,13 +133,13 @@ func (f fault) inject(t *testing.T, mode extauthz.OnFailure) {
 	bootstrap := strings.ReplaceAll(string(authtest.BareEnvoy(t, socket, upstream, nil)), "timeout: 10s", "timeout: 1s")
 	envoy := authtest.StartEnvoy(t, []byte(bootstrap))
 	ask := func(listener string) (status int, ours bool) {
-		r := door{listener, envoy.Addr(t, listener)}.send(t, "GET", "/", "X-API-Key: "+key)
-		return r.Status, strings.Contains(string(r.Body), `"urn:postern:error:unavailable"`)
+		r := door{listener, envoy.Addr(t, listener)}.send(t, "GET", "/", "Authorization: Bearer "+key)
+		return r.Status, strings.Contains(string(r.Body), "unavailable")
 	}
 	answered := false
 	for range f.retries + 1 { // Postern answers a little before Envoy's time is over, which a busy machine may use up
 		status, ours := ask(authtest.BareOpen)
-		if answered = status == 503 && ours; mode == extauthz.FailureErrorResponse {
+		if answered = status == 503 && ours; mode == extauthz.FailureErrorResponse && !f.denied {
 			answered = status == 200
 		}
 		if answered {
