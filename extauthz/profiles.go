@@ -82,7 +82,7 @@ func mka1Profile() Profile {
 			{class: ClassQuotaExhausted, message: "Usage limit exceeded"},
 			{class: ClassUnavailable, message: "Service unavailable"},
 		},
-		listener: []string{"not_found", "method_not_allowed", "payload_too_large", "unsupported_media_type"},
+		listener: []string{"not_found", "method_not_allowed", "payload_too_large", "unsupported_media_type", "validation_error"},
 	}
 }
 

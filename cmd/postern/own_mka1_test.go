@@ -260,6 +260,7 @@ errors:
   method_not_allowed: { message: Not so }
   payload_too_large: { message: Too much }
   unsupported_media_type: { message: Not that }
+  validation_error: { message: Not understood }
   forbidden: { message: No }
   credential_missing: { message: Who? }
 `)
@@ -271,6 +272,7 @@ errors:
 		"another way":   {e.do(t, "GET", "/swap", ""), answer{405, nil, `{"error": "Not so"}`}},
 		"too large":     {e.do(t, "POST", "/swap", strings.Repeat("x", 70_000), bearer), answer{413, nil, `{"error": "Too much"}`}},
 		"another type":  {e.do(t, "POST", "/swap", "{}", bearer), answer{415, nil, `{"error": "Not that"}`}},
+		"a bad body":    {e.do(t, "POST", "/swap", `{"audience":"https://x"}`, bearer, asJSON), answer{400, nil, `{"error": "Not understood"}`}},
 		"forbidden":     {e.do(t, "POST", "/swap", `{"audience":"https://x","externalUserId":"u","permissions":["a:b"]}`, bearer, asJSON), answer{403, nil, `{"error": "No"}`}},
 		"no credential": {e.do(t, "GET", "/me", ""), answer{401, nil, `{"error": "Who?"}`}},
 	} {

@@ -39,7 +39,7 @@ func Codes(f Form) []string {
 	common := []string{codeNotFound, codeMethodNotAllowed, codeTooLarge, codeUnsupported}
 	switch f {
 	case FormMKA1:
-		return common
+		return append(common, codeValidation)
 	case FormMLM:
 		return append(common, mlmCodes()...)
 	case FormDefault:
