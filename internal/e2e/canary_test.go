@@ -28,7 +28,7 @@ func TestWhatTokensAreMadeOfIsWrittenNowhere(t *testing.T) {
 			t.Parallel()
 			authtest.RequireEnvoy(t)
 			c := &canaries{idp: authtest.StartProvider(t)}
-			changes := []change{withAPI(t)}
+			changes := []change{withAPI(t), {"telemetry: { log: { decisions: all } }", "telemetry: { log: { level: debug, decisions: all } }"}}
 			switch example {
 			case "quickstart":
 				changes = append(changes, change{"", "public_url: https://app.example.com"}, c.trusted(t))

@@ -25,25 +25,31 @@ import (
 // time, or under another issuer.
 func (g *gate) copied(t *testing.T, form token.Form, settings token.Settings) *token.Authority {
 	t.Helper()
-	pepper, err := os.ReadFile(filepath.Join(g.dir, "data", "pepper"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	path := filepath.Join(t.TempDir(), "copy", "postern.db")
 	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	g.Run(t, "store", "backup", path)
-	return authority(t, path, bytes.TrimSuffix(pepper, []byte("\n")), form, settings)
+	return authorityAt(t, path, g.pepper(t), form, settings, time.Now())
+}
+
+func (g *gate) pepper(t *testing.T) []byte {
+	t.Helper()
+	pepper, err := os.ReadFile(filepath.Join(g.dir, "data", "pepper"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.TrimSuffix(pepper, []byte("\n"))
 }
 
 // stranger is another Postern's signing key.
 func stranger(t *testing.T, form token.Form, settings token.Settings) *token.Authority {
 	t.Helper()
-	return authority(t, filepath.Join(t.TempDir(), "data", "postern.db"), []byte(strings.Repeat("pepper ", 8)), form, settings)
+	return authorityAt(t, filepath.Join(t.TempDir(), "data", "postern.db"), []byte(strings.Repeat("pepper ", 8)), form, settings, time.Now())
 }
 
-func authority(t *testing.T, path string, pepper []byte, form token.Form, settings token.Settings) *token.Authority {
+// authorityAt opens a database that nobody else has, and has what is due for its signing keys at that moment done.
+func authorityAt(t *testing.T, path string, pepper []byte, form token.Form, settings token.Settings, now time.Time) *token.Authority {
 	t.Helper()
 	db, err := store.Open(store.Options{Path: path})
 	if err != nil {
@@ -58,7 +64,7 @@ func authority(t *testing.T, path string, pepper []byte, form token.Form, settin
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := token.Open(token.Options{DB: db, Secret: secret, Form: form, Settings: settings, Change: unrecorded(db)}, time.Now())
+	a, err := token.Open(token.Options{DB: db, Secret: secret, Form: form, Settings: settings, Change: unrecorded(db)}, now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,10 +61,7 @@ type identity struct {
 // identifies sends a request of which the upstream must learn that identity.
 func (g *gate) identifies(t *testing.T, d door, c contract, want identity, lines ...string) {
 	t.Helper()
-	var set jose.JSONWebKeySet
-	if status := g.front(t).call(t, "GET", "/.well-known/jwks.json", "", &set); status != http.StatusOK {
-		t.Fatalf("key set: %d", status)
-	}
+	set := g.keySet(t)
 	echo := d.allowed(t, c.shut, lines...)
 	text, ok := strings.CutPrefix(one(t, echo, "authorization"), "Bearer ")
 	signed, err := jose.ParseSignedCompact(text, []jose.SignatureAlgorithm{jose.EdDSA})

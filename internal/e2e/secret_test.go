@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"io/fs"
@@ -18,11 +17,7 @@ import (
 // Postern and Envoy wrote, eight bytes at a time.
 func canary(g *gate) func(*testing.T) { // R-LOG-1, mka1 25 and 38, mlm 33
 	return func(t *testing.T) {
-		pepper, err := os.ReadFile(filepath.Join(g.dir, "data", "pepper"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		secrets := [][]byte{bytes.TrimSpace(pepper), []byte(nobodysToken)}
+		secrets := [][]byte{g.pepper(t), []byte(nobodysToken)}
 		misplaced(t, g)
 		for _, k := range g.minted {
 			_, _, secret := parts(k.Key)
