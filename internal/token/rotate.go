@@ -143,9 +143,11 @@ func (a *Authority) make(s step, now time.Time) (*key, error) {
 
 // replace stores the keys put, deletes what is not in keys, and puts keys in force. The record of it says action, and is about subject.
 func (a *Authority) replace(ctx context.Context, action string, subject *key, keys []*key, now time.Time, put ...*key) error {
+	for _, k := range put { // the others are in use, and not to be written to
+		k.setState()
+	}
 	kept := make(map[string]bool, len(keys))
 	for _, k := range keys {
-		k.setState()
 		kept[k.ID] = true
 	}
 	was := a.ring.Load()

@@ -164,6 +164,36 @@ func TestAClockThatJumpsBringsNoKeyBackAndNoneForward(t *testing.T) { // R-JWT-6
 	}
 }
 
+// Who lists the keys while they change reads what nobody writes to. The race detector says so.
+func TestKeysAreListedWhileTheyChange(t *testing.T) {
+	a := authority(t, token.FormMKA1)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for hour := range 30 {
+			if _, err := a.Rotate(t.Context(), after(time.Duration(hour)*time.Hour)); err != nil {
+				t.Error(err)
+			}
+			if err := a.Advance(t.Context(), after(time.Duration(hour+1)*time.Hour)); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for {
+		select {
+		case <-done:
+			if got := states(a); !strings.HasPrefix(got, "signing EdDSA, retired EdDSA") {
+				t.Error(got)
+			}
+			return
+		default:
+			if signing := a.Keys()[0]; signing.State != token.KeySigning || a.Stats().Keys[token.KeySigning] != 1 {
+				t.Fatalf("%+v", signing)
+			}
+		}
+	}
+}
+
 // In a running process the hour has to pass by the monotonic clock, too: a clock that is set ahead does not shorten it.
 func TestTheHourIsMeasuredByBothClocks(t *testing.T) {
 	a := authority(t, token.FormMKA1)
