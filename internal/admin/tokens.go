@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -97,6 +98,12 @@ func (h *handler) rotateSigningKeys(w http.ResponseWriter, r *http.Request, now 
 		return err
 	}
 	k, err := h.Tokens.Rotate(r.Context(), now)
+	if errors.Is(err, token.ErrTooManyKeys) {
+		return &Error{
+			Status: http.StatusConflict, Message: "there are as many signing keys as may be published; nothing was done",
+			Hint: "those that are retired go 31 days after their last use: postern signing-keys list",
+		}
+	}
 	if err != nil {
 		return err
 	}

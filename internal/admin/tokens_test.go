@@ -18,8 +18,18 @@ import (
 func withTokens(t *testing.T) *room {
 	t.Helper()
 	r := open(t, nil)
+	r.openTokens(t, moment)
+	r.options.Inspect = func(_ context.Context, text string, _ time.Time) (admin.Inspection, error) {
+		return admin.Inspection{Reason: "malformed: " + text[:1]}, nil
+	}
+	return r
+}
+
+// openTokens opens what the room has of tokens, at some time.
+func (r *room) openTokens(t *testing.T, now time.Time) {
+	t.Helper()
 	tokens, err := token.Open(token.Options{
-		DB: r.db, Secret: bytes.Repeat([]byte("s"), 32), Form: token.FormDefault, Settings: token.Settings{Issuer: "https://api.example.com"},
+		DB: r.db, Secret: bytes.Repeat([]byte("s"), 32), Form: token.FormDefault, Settings: token.Settings{Issuer: "https://api.example.com", RotateEvery: 24 * time.Hour},
 		Change: func(ctx context.Context, now time.Time, fn func(*store.Tx) (*token.Event, error)) error {
 			return r.keys.Change(ctx, now, func(tx *store.Tx) (*keystore.Record, error) {
 				e, err := fn(tx)
@@ -33,15 +43,27 @@ func withTokens(t *testing.T) *room {
 				return record, nil
 			})
 		},
-	}, moment)
+	}, now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.options.Tokens = tokens
-	r.options.Inspect = func(_ context.Context, text string, _ time.Time) (admin.Inspection, error) {
-		return admin.Inspection{Reason: "malformed: " + text[:1]}, nil
+}
+
+func TestNoMoreSigningKeysAreMadeThanMayBePublished(t *testing.T) {
+	t.Parallel()
+	r := withTokens(t)
+	for hour := 0; len(r.options.Tokens.Keys()) < 64; hour++ {
+		if hour > 70 {
+			t.Fatal("there are never so many")
+		}
+		if _, err := r.options.Tokens.Rotate(t.Context(), moment.Add(time.Duration(hour)*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		r.openTokens(t, moment.Add(time.Duration(hour+1)*time.Hour))
 	}
-	return r
+	expect(t, r, 409, `{"error":"there are as many signing keys as may be published; nothing was done","hint":"those that are retired go 31 days after their last use: postern signing-keys list"}`,
+		"POST", "/v1/signing-keys/rotate", "")
 }
 
 func TestShapesOfTokens(t *testing.T) {

@@ -8,6 +8,12 @@ var (
 	ErrSealed = errors.New("signing key cannot be unsealed")
 )
 
+// Errors of [Authority.Rotate].
+var (
+	// ErrTooManyKeys says that there are as many signing keys as may be, and none was made: those that retired stay until their tokens have expired.
+	ErrTooManyKeys = errors.New("too many signing keys")
+)
+
 // Errors of minting.
 var (
 	// ErrNoKey says that there is no key to sign with: nothing has made one yet.

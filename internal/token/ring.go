@@ -14,6 +14,7 @@ const (
 	publishedBefore = time.Hour           // how long a key stands in the document before it signs
 	keptAfter       = 31 * 24 * time.Hour // how long it stays there after it has signed for the last time
 	clockSkew       = 5 * time.Minute     // by how much a time that was recorded may lie ahead
+	maxKeys         = 64                  // in the document: some who read such, the gate among them, take no more than 100
 
 	// MaxLifetime is the longest that a token lives: less than keys are kept.
 	MaxLifetime = 30 * 24 * time.Hour
@@ -100,7 +101,7 @@ func (r *ring) next(want Algorithm, every time.Duration, now time.Time) (step, *
 		pending = pending || k.State == KeyPublished
 	}
 	old := r.signing.Algorithm != want || now.Sub(r.signing.BeganAt) >= max(every-publishedBefore, 0)
-	if old && !pending {
+	if old && !pending && len(r.keys) < maxKeys {
 		return stepPublish, nil
 	}
 	return stepNone, nil

@@ -58,7 +58,7 @@ func (a *Authority) trim(ctx context.Context, now time.Time) error {
 }
 
 // Rotate publishes a new key, which will sign in an hour in the place of the one that signs now. If one is published already nothing is changed. The
-// result is the key that was or is published; where there was none that signed it signs at once.
+// result is the key that was or is published; where there was none that signed it signs at once. Error: [ErrTooManyKeys].
 func (a *Authority) Rotate(ctx context.Context, now time.Time) (Key, error) {
 	a.rotating.Lock()
 	defer a.rotating.Unlock()
@@ -71,6 +71,9 @@ func (a *Authority) Rotate(ctx context.Context, now time.Time) (Key, error) {
 		if k.State == KeyPublished && k.Algorithm == want {
 			return k.Key, nil
 		}
+	}
+	if len(r.keys) >= maxKeys {
+		return Key{}, ErrTooManyKeys
 	}
 	k, err := a.take(ctx, s, nil, "signing_key.rotate", now)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/internal/token"
+	"github.com/postern-auth/postern/jwks"
 )
 
 const day = 24 * time.Hour
@@ -191,6 +192,34 @@ func TestKeysAreListedWhileTheyChange(t *testing.T) {
 				t.Fatalf("%+v", signing)
 			}
 		}
+	}
+}
+
+// Whoever rotates every hour does not fill the document beyond what is read of it: the key that signs goes on until one that retired may be deleted.
+func TestTheDocumentHasABound(t *testing.T) {
+	o := options(database(t), token.FormMKA1)
+	o.Settings.RotateEvery = time.Minute
+	a := open(t, o, noon)
+	refused := 0
+	for hour := range 80 {
+		now := after(time.Duration(hour) * time.Hour)
+		if advance(t, a, now); hour%2 == 0 {
+			if _, err := a.Rotate(t.Context(), now); errors.Is(err, token.ErrTooManyKeys) {
+				refused++
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n := len(a.Keys()); n != 64 || refused == 0 {
+		t.Errorf("%d keys, %d rotations refused", n, refused)
+	}
+	if _, err := jwks.ParseSet(a.JWKS()); err != nil {
+		t.Error(err)
+	}
+	advance(t, a, after(33*day))
+	if k, err := a.Rotate(t.Context(), after(33*day)); err != nil || k.State != token.KeyPublished {
+		t.Errorf("when old ones are deleted: %+v, %v", k, err)
 	}
 }
 
