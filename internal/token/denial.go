@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -152,7 +153,7 @@ func (l *denyList) has(g *Grant) bool {
 func (l *denyList) until(g *Grant) int64 {
 	const never = -1 << 62
 	last := int64(never)
-	if at, ok := l.get(denyName{denyUser, g.Tenant, g.Environment, g.Subject}); ok {
+	if at, ok := l.get(denyName{denyUser, g.Tenant, g.Environment, cmp.Or(g.Subject, g.Tenant)}); ok { // as in the claim sub
 		last = at
 	}
 	if at, ok := l.get(denyName{denyKey, g.Tenant, g.Environment, g.KeyID}); ok {
@@ -187,11 +188,14 @@ func (a *Authority) loadDenials() error {
 	return nil
 }
 
-// deny stores denials and what else store does in the same transaction, and puts them in force.
+// deny stores denials and what else fn does in the same transaction, and puts them in force: also if the transaction failed in the end, or what comes after it did, as
+// then they may be on the disk.
 func (a *Authority) deny(ctx context.Context, denials []denial, now time.Time, fn func(*store.Tx) (*Event, error)) error {
 	a.revoked.Lock()
 	defer a.revoked.Unlock()
-	err := a.change(ctx, now, func(tx *store.Tx) (*Event, error) {
+	written := false
+	err := a.change(ctx, now, func(tx *store.Tx) (e *Event, err error) {
+		defer func() { written = err == nil }()
 		for _, d := range denials {
 			if err := a.keep(tx, d); err != nil {
 				return nil, err
@@ -199,7 +203,7 @@ func (a *Authority) deny(ctx context.Context, denials []denial, now time.Time, f
 		}
 		return fn(tx)
 	})
-	if err == nil || errors.Is(err, store.ErrUndecided) { // then it may be on the disk
+	if written {
 		for i := range denials {
 			a.denied.put(&denials[i])
 		}

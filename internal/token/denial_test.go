@@ -1,6 +1,7 @@
 package token_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -174,22 +175,22 @@ func TestRevocationsAndQuestionsAtOnce(t *testing.T) { // R-JWT-9
 	}
 }
 
-// Whether a revocation is on the disk may be unknown. It must not look as if it were not there.
+// Whether a revocation is on the disk may be unknown, or what comes after it may fail. It must not look as if it were not there.
 func TestAnUndecidedRevocationIsInForce(t *testing.T) { // R-JWT-9
-	for name, revoke := range map[string]func(*token.Authority, *token.Grant) error{
-		"a token": func(a *token.Authority, g *token.Grant) error {
-			return a.RevokeToken(t.Context(), token.Revocation{ID: g.ID}, noon)
+	for name, revoke := range map[string]func(context.Context, *token.Authority, *token.Grant) error{
+		"a token": func(ctx context.Context, a *token.Authority, g *token.Grant) error {
+			return a.RevokeToken(ctx, token.Revocation{ID: g.ID}, noon)
 		},
-		"a user": func(a *token.Authority, g *token.Grant) error {
-			_, err := a.RevokeUser(t.Context(), g.Tenant, g.Environment, g.Subject, noon)
+		"a user": func(ctx context.Context, a *token.Authority, g *token.Grant) error {
+			_, err := a.RevokeUser(ctx, g.Tenant, g.Environment, g.Subject, noon)
 			return err
 		},
-		"a session": func(a *token.Authority, g *token.Grant) error {
-			_, err := a.RevokeSession(t.Context(), g.Session, noon)
+		"a session": func(ctx context.Context, a *token.Authority, g *token.Grant) error {
+			_, err := a.RevokeSession(ctx, g.Session, noon)
 			return err
 		},
 	} {
-		for cause, refused := range map[error]bool{store.ErrUndecided: true, store.ErrFull: false} {
+		for _, cause := range []error{store.ErrUndecided, errAny} {
 			db := database(t)
 			o := options(db, token.FormMLM)
 			broken := false
@@ -197,10 +198,35 @@ func TestAnUndecidedRevocationIsInForce(t *testing.T) { // R-JWT-9
 			a := open(t, o, noon)
 			_, g := mint(t, a, grant(), noon)
 			broken = true
-			if err := revoke(a, &g); !errors.Is(err, cause) || a.Revoked(&g) != refused {
+			if err := revoke(t.Context(), a, &g); !errors.Is(err, cause) || !a.Revoked(&g) {
 				t.Errorf("%s, %v: %v, refused: %t", name, cause, err, a.Revoked(&g))
 			}
 		}
+		a := authority(t, token.FormMLM)
+		_, g := mint(t, a, grant(), noon)
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := revoke(gone, a, &g); !errors.Is(err, context.Canceled) || a.Revoked(&g) {
+			t.Errorf("%s, nothing written: %v, refused: %t", name, err, a.Revoked(&g))
+		}
+	}
+}
+
+// The tokens of a tenant itself name it as their subject, and are revoked by that.
+func TestATenantsOwnTokensAreRevokedByItsID(t *testing.T) { // R-JWT-9
+	a := authority(t, token.FormDefault)
+	g := grant()
+	g.Subject = ""
+	_, own := mint(t, a, g, noon)
+	_, users := mint(t, a, grant(), noon)
+	if _, err := a.RevokeUser(t.Context(), "acme", "LIVE", "acme", noon); err != nil {
+		t.Fatal(err)
+	}
+	if !a.Revoked(&own) || a.Revoked(&users) {
+		t.Errorf("refused: the tenant's own %t, an end user's %t", a.Revoked(&own), a.Revoked(&users))
+	}
+	if _, later := mint(t, a, g, noon); a.Revoked(&later) {
+		t.Error("one that was issued later is refused")
 	}
 }
 

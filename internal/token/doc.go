@@ -23,8 +23,8 @@
 //  2. What signs and what is retired is recorded, not computed from the time: a clock that jumps can neither have a key sign that is not in the document, nor
 //     bring a retired one back. In a running process the hour is measured by the monotonic clock as well.
 //  3. No token lives longer than what it was made from ([Grant].NotAfter), nor longer than 30 days.
-//  4. A revocation is on the disk, and known to [Authority.Revoked], before the call that made it returns. A revocation of which the disk may or may not know
-//     (store.ErrUndecided) is in force until the process ends, and its caller is told that it is not certain.
+//  4. A revocation is on the disk, and known to [Authority.Revoked], before the call that made it returns. One that could be written but perhaps not be made durable
+//     is in force until the process ends, and its caller gets the error.
 //  5. Revocations are forgotten when every token that they are about has expired. What was forgotten stays refused if the clock goes back: see below.
 //  6. A refresh token is used once. Used again it is either a retry, for which there is a minute, or theft, which ends the session; see [Authority.Refresh].
 //

@@ -129,22 +129,28 @@ func (r *claimReader) readMKA1(g *Grant, environment string) {
 		g.Environment = environment
 	}
 	r.organization(g)
+	r.tenantItself(g)
 }
 
 func (r *claimReader) readDefault(g *Grant) {
 	g.Tenant, g.Environment, g.KeyID = r.text("tenant_id"), r.text("environment"), r.optional("key_id")
 	r.require("client_id", r.optional("client_id") == g.KeyID)
 	g.Permissions = r.scope()
-	if g.Subject == g.Tenant {
-		g.Subject = ""
-	}
 	r.organization(g)
+	r.tenantItself(g)
 }
 
 func (r *claimReader) readMLM(g *Grant) {
 	g.Tenant, g.Environment, g.KeyID = r.text("tenant_id"), r.text("environment"), r.text("key_id")
 	g.Provider, g.ExternalID, g.Session = r.text("provider"), r.text("external_id"), r.text("sid")
 	g.Permissions = r.scope()
+}
+
+// tenantItself says that the tenant, where it is the subject, is no end user.
+func (*claimReader) tenantItself(g *Grant) {
+	if g.Subject == g.Tenant {
+		g.Subject = ""
+	}
 }
 
 // organization reads the claim that repeats the tenant if it is one.

@@ -215,7 +215,7 @@ func TestAnEndUserIsNotTakenForItsTenant(t *testing.T) {
 }
 
 func TestAnIdentityLivesAMinute(t *testing.T) {
-	for _, form := range []token.Form{token.FormMKA1, token.FormMLM} {
+	for _, form := range []token.Form{token.FormDefault, token.FormMKA1, token.FormMLM} {
 		a := authority(t, form)
 		g := grant()
 		g.Subject, g.Provider, g.ExternalID, g.Session = "", "", "", ""
@@ -226,6 +226,9 @@ func TestAnIdentityLivesAMinute(t *testing.T) {
 		claims := verified(t, verify(t, a.JWKS(), text))
 		if g.ExpiresAt.Sub(g.IssuedAt) != time.Minute || claims.Subject != "acme" || !strings.Contains(part(t, text, 0), `"typ":"JWT"`) {
 			t.Errorf("%s.%s", part(t, text, 0), part(t, text, 1))
+		}
+		if read, err := a.Read(claims); form != token.FormMLM && (err != nil || read.Subject != "") {
+			t.Errorf("the tenant's own identity is read as that of the end user %q, %v", read.Subject, err)
 		}
 		for _, name := range []string{"provider", "external_id", "sid"} {
 			if claims.Claims.Has(name) {

@@ -196,7 +196,7 @@ func (a *Authority) Refresh(ctx context.Context, text string, spec RefreshSpec, 
 	case errors.Is(err, store.ErrNotFound) || errors.Is(err, ErrRefreshUnknown):
 		return Session{}, "", ErrRefreshUnknown
 	case errors.Is(err, ErrRefreshReused):
-		if _, err := a.endSession(ctx, t.session, "refresh token used again", now); err != nil {
+		if _, err := a.endSession(context.WithoutCancel(ctx), t.session, "refresh token used again", now); err != nil { // also if the client is gone
 			return Session{}, "", fmt.Errorf("ending a session whose refresh token was used again: %w", err)
 		}
 		return Session{}, "", ErrRefreshReused

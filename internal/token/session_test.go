@@ -1,6 +1,7 @@
 package token_test
 
 import (
+	"context"
 	"errors"
 	"regexp"
 	"slices"
@@ -177,6 +178,25 @@ func TestReuseEndsTheSession(t *testing.T) { // R-SESS-1
 			}
 		})
 	}
+}
+
+// Whoever shows a token again ends its session, whether or not he waits for the answer.
+func TestReuseEndsTheSessionOfAClientThatIsGone(t *testing.T) { // R-SESS-1
+	o := options(database(t), token.FormMLM)
+	ctx, cancel := context.WithCancel(t.Context())
+	gate := o.Change
+	o.Change = func(ctx context.Context, now time.Time, fn func(*store.Tx) (*token.Event, error)) error {
+		cancel()
+		return gate(ctx, now, fn)
+	}
+	o.Passive = true // the first key needs the gate too
+	a := open(t, o, noon)
+	_, first := openSession(t, a, noon)
+	next := refresh(t, a, first, noon, nil)
+	if _, _, err := a.Refresh(ctx, first, byKey(), after(time.Hour)); !errors.Is(err, token.ErrRefreshReused) {
+		t.Error(err)
+	}
+	refresh(t, a, next, after(time.Hour), token.ErrRefreshUnknown)
 }
 
 func TestSessionsAndTheirTokensEndInTime(t *testing.T) { // R-SESS-3
