@@ -76,6 +76,9 @@ func (r *restoring) restoreUsers(ctx context.Context, db, old *store.DB, after u
 	r.carried.Deleted += logged.Deleted
 	r.carried.SwitchedOff += logged.SwitchedOff
 	r.carried.Lost = append(r.carried.Lost, logged.Lost...)
+	if unread := r.carried.Unread; err == nil && unread > 0 {
+		err = r.lacking(fmt.Errorf("the database that is replaced has %s of users and providers that cannot be read", count(unread, "record")))
+	}
 	return err
 }
 
@@ -96,8 +99,17 @@ func (r *restoring) restoreTokens(ctx context.Context, o token.RestoreOptions, p
 	if err == nil && len(lost) > 0 {
 		r.out.note("%d users were made since the backup and are lost: their tokens and sessions were ended; they can sign in anew", len(lost))
 	}
-	if err == nil && o.Blind {
+	if err == nil && (o.Blind || done.Unread > 0) {
 		r.out.note("no token that was issued before now is accepted any more: which of them were revoked is not known")
 	}
 	return err
+}
+
+// lacking refuses to restore for want of what problem says, or says it where that is accepted.
+func (r *restoring) lacking(problem error) error {
+	if !r.AcceptLostRevocations {
+		return hint(problem, "if who was deactivated since may come back, say so with --accept-lost-revocations")
+	}
+	r.out.note("%s", problem)
+	return nil
 }

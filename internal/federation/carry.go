@@ -16,6 +16,7 @@ type Carried struct {
 	Deactivated int // users that were active in the backup, or not in it
 	Deleted     int // providers
 	SwitchedOff int // providers
+	Unread      int // records of the replaced database that cannot be read, or places with any number of them
 
 	Lost []LostUser // who were active in the end, and are not in the backup
 }
@@ -49,7 +50,8 @@ func (c *carrier) allUsers(ctx context.Context) error {
 	for row, err := range c.users.Walk(c.from, nil) {
 		u := &row.Record
 		switch {
-		case err != nil: // what cannot be read says nothing; the restore says that it does not vouch for all
+		case err != nil:
+			c.done.Unread++
 			err = nil
 		case u.IsActive:
 			err = c.lose(u.Owner, u.ID)
@@ -79,9 +81,11 @@ func (c *carrier) user(was *userRecord) error {
 	var links []linkRecord
 	err := c.from.View(func(tx *store.Tx) error {
 		for row, err := range c.links.ScanIndex(tx, indexUser, was.Owner.key(was.ID), nil) {
-			if err == nil {
-				links = append(links, row.Record)
+			if err != nil {
+				c.done.Unread++
+				continue
 			}
+			links = append(links, row.Record)
 		}
 		return nil
 	})
@@ -142,7 +146,11 @@ func (c *carrier) putInactive(tx *store.Tx, was userRecord) (changed bool, err e
 // allProviders carries what ended of providers.
 func (c *carrier) allProviders(ctx context.Context) error {
 	for row, err := range c.providers.Walk(c.from, nil) {
-		if err != nil || !row.Record.deleted && row.Record.IsActive {
+		if err != nil {
+			c.done.Unread++
+			continue
+		}
+		if !row.Record.deleted && row.Record.IsActive {
 			continue
 		}
 		if err := errors.Join(ctx.Err(), c.provider(row.Key, &row.Record)); err != nil {

@@ -39,12 +39,13 @@ type Restored struct {
 	Revocations int // that were carried over
 	Sessions    int // likewise
 	Ended       int // sessions of the backup of which nothing tells whether they go on
+	Unread      int // revocations of the replaced database that cannot be read, or places with any number of them; if there are any it was as if Blind
 }
 
 // Restore makes good what an older backup would undo. What was revoked is so in the copy, as far as the database that is replaced and the log tell.
 //
-// The database that is replaced, if it vouches for the time since, gives its sessions and its signing keys in place of those of the backup. Otherwise every session
-// of the backup ends: a refresh token that was used since could be used again. After an error the copy is good for nothing.
+// The database that is replaced, if it vouches for the time since, gives its sessions and its signing keys in place of those of the backup. Otherwise, and if a session
+// shows that it is older than the backup, every session of the backup ends: a refresh token that was used since could be used again. After an error the copy is good for nothing.
 func Restore(ctx context.Context, o RestoreOptions, now time.Time) (done Restored, err error) {
 	x := restorer{RestoreOptions: o, now: now, authority: Authority{keys: newKeys(), denials: newDenials(), sessions: newSessions()}}
 	if x.authority.secrets, err = newSecrets(o.Secret); err != nil {
@@ -71,12 +72,11 @@ func (x *restorer) denials(ctx context.Context) error {
 	var all []denial
 	if x.Replaced != nil {
 		for row, err := range x.authority.denials.Walk(x.Replaced, nil) {
-			if err == nil { // what cannot be read tells nothing
-				all = append(all, row.Record)
+			if err != nil {
+				x.done.Unread++ // an error without a key ends the walk, and counts once for all that it hides
+				continue
 			}
-			if err != nil && row.Key == nil {
-				break
-			}
+			all = append(all, row.Record)
 		}
 	}
 	if x.Log != nil {
@@ -86,7 +86,7 @@ func (x *restorer) denials(ctx context.Context) error {
 	for _, u := range x.Lost {
 		all = append(all, denial{denyName{denyUser, u.Tenant, u.Environment, u.ID}, x.now.UTC(), x.now.Add(longest)})
 	}
-	if x.Blind {
+	if x.Blind || x.done.Unread > 0 {
 		all = append(all, denial{denyName{kind: denyHorizon}, x.now.UTC(), x.now.Add(longest)})
 	}
 	return inPieces(ctx, x.DB, all, func(tx *store.Tx, d denial) error { return x.authority.keep(tx, d) })
@@ -107,7 +107,7 @@ func (x *restorer) sessions(ctx context.Context) error {
 	if x.Replaced != nil && x.Vouched {
 		is, whole, err = rows(x.authority.sessions, x.Replaced)
 	}
-	if err != nil {
+	if err != nil || isOlder(is, was) {
 		whole = false // what cannot be read tells nothing
 	}
 	err = inPieces(ctx, x.DB, was, func(tx *store.Tx, s store.Row[Session]) error {
@@ -126,6 +126,18 @@ func (x *restorer) sessions(ctx context.Context) error {
 	})
 	x.done.Sessions = len(is)
 	return inPieces(ctx, x.DB, is, func(tx *store.Tx, s store.Row[Session]) error { return x.authority.sessions.Put(tx, s.Key, s.Record) })
+}
+
+// isOlder reports whether a session has gone on further in the backup than in the database that is replaced. Requests change sessions, so that no revision tells.
+func isOlder(replaced, backup []store.Row[Session]) bool {
+	next := make(map[string]uint32, len(replaced))
+	for _, s := range replaced {
+		next[s.Record.ID] = s.Record.next
+	}
+	return slices.ContainsFunc(backup, func(s store.Row[Session]) bool {
+		n, there := next[s.Record.ID]
+		return there && n < s.Record.next
+	})
 }
 
 // keys puts the signing keys of the replaced database in the place of the backup's, if they are all good.

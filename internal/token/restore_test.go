@@ -172,6 +172,27 @@ func TestARestoreEndsWhatNobodyVouchesFor(t *testing.T) { // R-PROV-9, R-JWT-9
 	judge(restore(token.RestoreOptions{DB: blind, Blind: true}, token.Restored{}), true, token.ErrRefreshUnknown)
 }
 
+// A database that is replaced may be the older one though no revision tells: requests change sessions, and no revision. Then a refresh token that was used is not
+// good again.
+func TestARestoreOverAnOlderDatabaseRevivesNoSession(t *testing.T) { // R-SESS-5
+	live := database(t)
+	o := options(live, token.FormMLM)
+	a := open(t, o, noon)
+	_, first := openSession(t, a, noon)
+	_, idle := openSession(t, a, noon)
+	older := backup(t, live)
+	second := refresh(t, a, first, noon, nil)
+	newer := backup(t, live)
+	done, err := token.Restore(t.Context(), token.RestoreOptions{DB: newer, Secret: o.Secret, Replaced: older, Vouched: true}, noon)
+	if diff := cmp.Diff(token.Restored{Ended: 2}, done); err != nil || diff != "" {
+		t.Fatalf("%v %s", err, diff)
+	}
+	r := open(t, options(newer, token.FormMLM), noon)
+	for _, text := range []string{first, second, idle} {
+		refresh(t, r, text, noon, token.ErrRefreshUnknown)
+	}
+}
+
 // A line that does not say what was revoked is not passed over: it may be the one that counts.
 func TestARevocationThatSaysTooLittleIsRefused(t *testing.T) {
 	jti := []token.Detail{{Name: "jti", Texts: []string{"a"}}}
