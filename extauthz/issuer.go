@@ -78,10 +78,7 @@ func newOwnIssuer(s OwnTokens, keys *ownKeys) *issuer {
 	i := &issuer{source: keys, own: keys.authority}
 	i.rules = jwks.Rules{
 		Issuer: s.Issuer, Audiences: s.Audiences, AnyAudience: s.AnyAudience,
-		Algorithms: []jwks.Algorithm{jwks.EdDSA, jwks.ES256, jwks.RS256}, Types: []string{"at+jwt"}, Leeway: ownLeeway,
-	}
-	if keys.authority.Form() == token.FormMKA1 {
-		i.rules.Types = []string{"JWT"}
+		Algorithms: []jwks.Algorithm{jwks.EdDSA, jwks.ES256, jwks.RS256}, Types: []string{keys.authority.Form().Type()}, Leeway: ownLeeway,
 	}
 	i.mark = fmt.Sprintf("own %#v", s)
 	return i

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,7 +89,7 @@ func (d *data) inspect(ctx context.Context, text string, now time.Time) (admin.I
 	}
 	v := jwks.Verifier{Source: jwks.Fixed(set), Rules: jwks.Rules{
 		Issuer: d.tokens.Issuer(), AnyAudience: true, Algorithms: []jwks.Algorithm{jwks.EdDSA, jwks.ES256, jwks.RS256},
-		Leeway: ownLeeway, MaxLifetime: token.MaxLifetime,
+		Types: []string{d.tokens.Form().Type()}, Leeway: ownLeeway, MaxLifetime: token.MaxLifetime,
 	}}
 	c, _, err := v.Verify(ctx, &t, now)
 	if is.Reason, is.Verified = refusal(err); err != nil {
@@ -134,8 +135,12 @@ func refusal(err error) (reason string, verified bool) {
 
 // standing says what refuses a token that we have signed and that has not expired: "valid" if nothing does.
 func (d *data) standing(ctx context.Context, g *token.Grant, now time.Time) (string, error) {
-	if d.tokens.Revoked(g) {
+	listed := func(e keystore.Environment) bool { return e.Name == g.Environment }
+	switch {
+	case d.tokens.Revoked(g):
 		return "revoked", nil
+	case !slices.ContainsFunc(d.keys.Environments(), listed):
+		return "environment_unknown", nil
 	}
 	if g.KeyID != "" {
 		k, err := d.keys.Key(ctx, g.KeyID, now)

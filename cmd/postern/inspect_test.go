@@ -55,6 +55,10 @@ func TestATokenIsInspected(t *testing.T) {
 		}
 		return text
 	}
+	identity, _, err := d.tokens.Identity(good, now)
+	if err != nil {
+		t.Fatal(err)
+	}
 	parts := strings.Split(mint(nil), ".")
 	for _, test := range []struct {
 		name, text string
@@ -68,6 +72,8 @@ func TestATokenIsInspected(t *testing.T) {
 		{"one that has expired", mint(nil), now.Add(time.Hour), "expired", true},
 		{"one from tomorrow", mint(nil), now.Add(-time.Hour), "not_yet", true},
 		{"of a key that is not there", mint(func(g *token.Grant) { g.KeyID = "nobody" }), now, "key_unknown", true},
+		{"for an upstream, which no gate takes", identity, now, "claims", true},
+		{"of an environment that is not listed", mint(func(g *token.Grant) { g.KeyID, g.Environment = "", "GONE" }), now, "environment_unknown", true},
 		{"of another tenant's key", mint(func(g *token.Grant) { g.Tenant = "acme" }), now, "claims", true},
 	} {
 		is, err := d.inspect(t.Context(), test.text, test.at)

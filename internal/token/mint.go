@@ -22,14 +22,11 @@ const identityLife = 60 * time.Second
 //
 // g.ID and g.IssuedAt are not read. Errors: [ErrNoKey], [ErrNoIssuer], [ErrExpired], [ErrSubject].
 func (a *Authority) Mint(g Grant, now time.Time) (string, Grant, error) {
-	if a.form == FormMKA1 {
-		return a.mint(g, typeJWT, now)
-	}
-	return a.mint(g, typeAccess, now)
+	return a.mint(g, a.form.Type(), now)
 }
 
-// Identity signs a token of the same claims for an upstream, which lives a minute. In FormMLM its type is another one than that of access tokens, so that the
-// gate does not take it for one, and what is not known of the user is left out.
+// Identity signs a token of the same claims for an upstream, which lives a minute. But in FormMKA1 its type is another one than that of access tokens, so that the
+// gate does not take it for one. In FormMLM what is not known of the user is left out.
 func (a *Authority) Identity(g Grant, now time.Time) (string, Grant, error) {
 	g.ExpiresAt = now.Add(identityLife)
 	return a.mint(g, typeJWT, now)
@@ -40,6 +37,14 @@ const (
 	typeJWT    = "JWT"
 	typeAccess = "at+jwt"
 )
+
+// Type is the typ of tokens of that form. Those for upstreams have another where the form's contract leaves one.
+func (f Form) Type() string {
+	if f == FormMKA1 {
+		return typeJWT
+	}
+	return typeAccess
+}
 
 // mint is Mint for a token of this type.
 func (a *Authority) mint(g Grant, typ string, now time.Time) (string, Grant, error) {
