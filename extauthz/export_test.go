@@ -89,3 +89,12 @@ func SetBy(tb testing.TB, response []byte) map[string]string {
 	e.read(response)
 	return e.Set
 }
+
+// Forget makes every token one that was never seen.
+func (t *Tokens) Forget() {
+	m := t.proofs.memory
+	m.Clear()
+	for i := range m.recent {
+		m.recent[i].Store(nil)
+	}
+}

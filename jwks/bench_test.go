@@ -1,17 +1,11 @@
 package jwks_test
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/rsa"
-	"encoding/asn1"
-	"math/big"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
+	"github.com/postern-auth/postern/internal/authtest"
 	"github.com/postern-auth/postern/jwks"
 )
 
@@ -72,34 +66,8 @@ func BenchmarkParse(b *testing.B) {
 // bareCheck is the standard library's check of that signature: hash and verify, nothing decoded.
 func bareCheck(tb testing.TB, s signer, text string) func() bool {
 	tb.Helper()
-	dot := strings.LastIndexByte(text, '.')
-	signed, signature := []byte(text[:dot]), s.signature(tb, text[:dot])
-	digest := func() []byte {
-		d := crypto.SHA256.New()
-		d.Write(signed)
-		return d.Sum(nil)
-	}
-	switch public := s.private.Public().(type) {
-	case *rsa.PublicKey:
-		if s.alg == jwks.PS256 {
-			return func() bool {
-				return rsa.VerifyPSS(public, crypto.SHA256, digest(), signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
-			}
-		}
-		return func() bool { return rsa.VerifyPKCS1v15(public, crypto.SHA256, digest(), signature) == nil }
-	case *ecdsa.PublicKey:
-		half := len(signature) / 2
-		der, err := asn1.Marshal([]*big.Int{new(big.Int).SetBytes(signature[:half]), new(big.Int).SetBytes(signature[half:])})
-		if err != nil {
-			tb.Fatal(err)
-		}
-		return func() bool { return ecdsa.VerifyASN1(public, digest(), der) }
-	case ed25519.PublicKey:
-		return func() bool { return ed25519.Verify(public, signed, signature) }
-	default:
-		tb.Fatalf("a key of type %T", public)
-		return nil
-	}
+	k := authtest.ProviderKey{Algorithm: string(s.alg), Private: s.private}
+	return k.BareCheck(tb, text)
 }
 
 // What comes on top of the standard library's check: the text as bytes, header, its members, payload, signature, its members, aud.

@@ -12,6 +12,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
@@ -162,6 +163,47 @@ func (k *ProviderKey) signature(algorithm string, signed []byte) ([]byte, error)
 		return append(r.FillBytes(make([]byte, size)), s.FillBytes(make([]byte, size))...), nil
 	}
 	return nil, errNoKey
+}
+
+// BareCheck is the standard library's check of the signature of a token that k signed, and nothing else: hash and verify, nothing
+// decoded. It is what benchmarks of whole verifications are held against.
+func (k *ProviderKey) BareCheck(tb testing.TB, token string) func() bool {
+	tb.Helper()
+	dot := strings.LastIndexByte(token, '.')
+	signed := []byte(token[:dot])
+	signature, err := base64.RawURLEncoding.DecodeString(token[dot+1:])
+	if err != nil {
+		tb.Fatal(err)
+	}
+	switch public := k.Private.Public().(type) {
+	case ed25519.PublicKey:
+		return func() bool { return ed25519.Verify(public, signed, signature) }
+	case *ecdsa.PublicKey:
+		if k.Algorithm != "ES256" {
+			break
+		}
+		der, err := asn1.Marshal([]*big.Int{new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return func() bool { d := sha256.Sum256(signed); return ecdsa.VerifyASN1(public, d[:], der) }
+	case *rsa.PublicKey:
+		pss := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
+		switch k.Algorithm {
+		case "RS256":
+			return func() bool {
+				d := sha256.Sum256(signed)
+				return rsa.VerifyPKCS1v15(public, crypto.SHA256, d[:], signature) == nil
+			}
+		case "PS256":
+			return func() bool {
+				d := sha256.Sum256(signed)
+				return rsa.VerifyPSS(public, crypto.SHA256, d[:], signature, pss) == nil
+			}
+		}
+	}
+	tb.Fatalf("no bare check of %s", k.Algorithm)
+	return nil
 }
 
 // JWK is the public key with its kid, alg and use.
