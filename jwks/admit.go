@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"math/big"
@@ -129,7 +130,7 @@ func number(members strictjson.Object, name string) ([]byte, error) {
 	if !ok || text == "" {
 		return nil, fmt.Errorf("%q: %w", name, errKeyForm)
 	}
-	b, err := decode(nil, []byte(text))
+	b, err := decode(base64.RawURLEncoding.Strict(), nil, []byte(text))
 	if err != nil {
 		return nil, fmt.Errorf("%q: %w", name, err)
 	}
