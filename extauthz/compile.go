@@ -171,7 +171,7 @@ func (c *compiler) auth(at string, s PolicySpec, p *policy) {
 			passing.remove = append(passing.remove, place.header)
 		}
 	}
-	p.passing, p.stripped = encode(passing), encode(stripped)
+	p.passing, p.stripped = new(encode(passing)), new(encode(stripped))
 }
 
 // addRoutes notes every combination of a policy's hosts and paths.

@@ -16,6 +16,9 @@ const (
 	maxPermissionsValue = 2048
 )
 
+// usualHeaders is as many as any profile manages.
+const usualHeaders = 8
+
 // IdentityMode says how the profile's header for owner and end user in one string is written. "" is [IdentityOff].
 type IdentityMode string
 
@@ -101,7 +104,7 @@ func (a *Authorizer) fill(p *preparedKey, s speech) {
 	if a.signs {
 		p.joined = strings.Join(s.permissions, ",")
 	}
-	var given pieces
+	given := pieces{set: make([]nameValue, 0, usualHeaders), remove: make([]string, 0, usualHeaders)}
 	for _, o := range a.profile.managed {
 		if o.source == fromEndUser || o.source == fromOwnerIdentity && a.sendsIdentity() {
 			continue // not the same for every request of this key
@@ -120,11 +123,11 @@ func (a *Authorizer) fill(p *preparedKey, s speech) {
 	if a.profile.environmentInResponse {
 		given.respond = []nameValue{{a.profile.header(fromEnvironment), s.environment}}
 	}
-	given.metadata = []nameValue{{"tenant_id", s.tenant}, {"environment", s.environment}}
+	given.metadata = append(make([]nameValue, 0, 3), nameValue{"tenant_id", s.tenant}, nameValue{"environment", s.environment})
 	if s.key != "" {
 		given.metadata = append(given.metadata, nameValue{"key_id", s.key})
 	}
-	p.pieces = *encode(given)
+	p.pieces = encode(given)
 }
 
 // size is about what p takes in memory beside the record of its key.

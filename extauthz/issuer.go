@@ -44,14 +44,15 @@ type OwnTokens struct {
 // ownLeeway is for clocks of Posterns that differ. exp has none: a token ends when it says.
 const ownLeeway = 30 * time.Second
 
-// issuer is whose tokens pass, in the form that checks need. It never changes; one whose configuration is the same keeps its place
-// over a reload, and with it what was verified by it.
+// issuer is whose tokens pass, in the form that checks need. But for the number of proofs it never changes; one whose configuration is
+// the same keeps its place over a reload, and with it what was verified by it.
 type issuer struct {
 	mark   string // of all that decides
 	rules  jwks.Rules
 	source jwks.Source
 	spec   IssuerSpec // of another's
 	own    *token.Authority
+	proofs int // of its tokens that are under way, as the Tokens that hold it count them
 }
 
 // newIssuer makes ready what is checked already.
@@ -125,13 +126,14 @@ func (i *issuer) grant(c *jwks.Claims) (token.Grant, error) {
 	return owned(g), err
 }
 
-// words are permissions as a claim lists them, sorted, each once: none may hold what separates them in a header.
+// words are permissions as a claim lists them, sorted, each once: none may hold what separates them in a header. list is used up.
 func words(list []string, ok bool, claim string) ([]string, error) { //nolint:revive // ok is what the reader of the claim said
 	bad := func(w string) bool { return !printable(w) || strings.ContainsAny(w, ", ") }
 	if !ok || slices.ContainsFunc(list, bad) {
 		return nil, fmt.Errorf("%w: %q is no list of permissions", jwks.ErrClaims, claim)
 	}
-	return slices.Compact(slices.Sorted(slices.Values(list))), nil
+	slices.Sort(list)
+	return slices.Compact(list), nil
 }
 
 // owned is g with texts of its own: those of claims alias the whole payload.

@@ -201,7 +201,7 @@ func (a *Authorizer) prepareReplies() {
 			noEndUser.remove = append(noEndUser.remove, o.header)
 		}
 	}
-	a.public, a.noEndUser, a.nothing = encode(public), encode(noEndUser), encode(pieces{})
+	a.public, a.noEndUser, a.nothing = new(encode(public)), new(encode(noEndUser)), new(encode(pieces{}))
 	for reason := range reasonCount + 1 {
 		a.reasons[reason] = appendMetadata(nil, "reason", reason.String())
 	}

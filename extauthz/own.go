@@ -33,7 +33,7 @@ type OwnSpec struct {
 // NewOwn makes the built-in policy of an endpoint.
 func NewOwn(s OwnSpec) *Own {
 	o := &Own{refuseTokens: s.RefuseTokens, othersOnly: s.OtherIssuersOnly}
-	nothing := encode(pieces{})
+	nothing := new(encode(pieces{}))
 	o.policy = policy{
 		name: s.Name, endUser: EndUserOptional, permissions: slices.Sorted(slices.Values(s.Permissions)), direct: true,
 		passing: nothing, stripped: nothing,

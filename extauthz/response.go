@@ -59,40 +59,64 @@ type encoded struct {
 	metadata []byte // entries of the Struct
 }
 
-func encode(p pieces) *encoded {
+// encode makes them in one piece of memory, as there is one for each cached key.
+func encode(p pieces) encoded {
 	e := encoded{sound: p.proper()}
+	b, cut := make([]byte, 0, p.room()), 0
+	part := func() []byte {
+		from := cut
+		cut = len(b)
+		return b[from:cut:cut]
+	}
 	for _, h := range p.set {
 		e.size += len(h.name) + len(h.value)
-		e.set = appendHeader(e.set, okHeaders, h.name, h.value)
+		b = appendHeader(b, okHeaders, h.name, h.value)
 	}
+	e.set = part()
 	for _, name := range p.remove {
-		e.remove = appendString(e.remove, okRemove, name)
+		b = appendString(b, okRemove, name)
 	}
+	e.remove = part()
 	for _, h := range p.respond {
-		e.respond = appendHeader(e.respond, okRespond, h.name, h.value)
-		e.denied = appendHeader(e.denied, deniedHeaders, h.name, h.value)
+		b = appendHeader(b, okRespond, h.name, h.value)
 	}
+	e.respond = part()
+	for _, h := range p.respond {
+		b = appendHeader(b, deniedHeaders, h.name, h.value)
+	}
+	e.denied = part()
 	for _, m := range p.metadata {
-		e.metadata = appendMetadata(e.metadata, m.name, m.value)
+		b = appendMetadata(b, m.name, m.value)
 	}
-	return e.packed()
+	e.metadata = part()
+	return e
 }
 
-// packed returns e in one piece of memory, as there is one for each cached key.
-func (e encoded) packed() *encoded {
-	all := slices.Concat(e.set, e.remove, e.respond, e.denied, e.metadata)
-	for _, part := range []*[]byte{&e.set, &e.remove, &e.respond, &e.denied, &e.metadata} {
-		n := len(*part)
-		*part, all = all[:n:n], all[n:]
+// room is how many bytes the pieces take when they are encoded, or a few more.
+func (p pieces) room() (n int) {
+	const around = 16 // a name and its value
+	for _, h := range p.set {
+		n += len(h.name) + len(h.value) + around
 	}
-	return &e
+	for _, name := range p.remove {
+		n += len(name) + around
+	}
+	for _, h := range p.respond {
+		n += 2 * (len(h.name) + len(h.value) + around)
+	}
+	for _, m := range p.metadata {
+		n += len(m.name) + len(m.value) + around
+	}
+	return n
 }
 
 // proper reports whether names are names and values can be said (R-RESP-3).
 func (p pieces) proper() bool {
-	for _, h := range slices.Concat(p.set, p.respond) {
-		if !isLowerToken(h.name) || !printable(h.value) {
-			return false
+	for _, list := range [...][]nameValue{p.set, p.respond} {
+		for _, h := range list {
+			if !isLowerToken(h.name) || !printable(h.value) {
+				return false
+			}
 		}
 	}
 	for _, m := range p.metadata {

@@ -249,7 +249,7 @@ func TestWhatCannotBeSaidIsDenied(t *testing.T) {
 	}
 }
 
-func keyWith(p pieces) *preparedKey { return &preparedKey{pieces: *encode(p)} }
+func keyWith(p pieces) *preparedKey { return &preparedKey{pieces: encode(p)} }
 
 // Whatever a decision holds, the reply decodes to what it says, and is the one encoding of it.
 func TestRepliesDecodeToWhatTheySay(t *testing.T) {

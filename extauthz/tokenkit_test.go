@@ -130,7 +130,7 @@ type idp struct {
 	issuer string
 	key    ed25519.PrivateKey
 	set    atomic.Pointer[jwks.Set]
-	asked  atomic.Int64
+	asked  atomic.Int64 // for keys
 	gone   atomic.Bool
 	wait   chan struct{} // for keys; nil: they are there
 }
@@ -157,7 +157,7 @@ func (p *idp) publish(kid string) {
 	p.set.Store(set)
 }
 
-// Keys is asked by proofs alone.
+// Keys is asked by proofs alone, and only for keys that are not there.
 func (p *idp) Keys(ctx context.Context, _ string, _ time.Time) (*jwks.Set, error) {
 	p.asked.Add(1)
 	if p.wait != nil {
@@ -173,10 +173,18 @@ func (p *idp) Keys(ctx context.Context, _ string, _ time.Time) (*jwks.Set, error
 	return p.set.Load(), nil
 }
 
-// Current is asked by every check.
+// Current is asked by every check of a token of this issuer.
 func (p *idp) Current(time.Time) *jwks.Set {
+	p.asked.Add(1)
 	if p.gone.Load() {
 		return nil
+	}
+	if p.wait != nil {
+		select {
+		case <-p.wait:
+		default:
+			return nil
+		}
 	}
 	return p.set.Load()
 }
