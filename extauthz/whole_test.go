@@ -51,7 +51,8 @@ func BenchmarkCheck(b *testing.B) {
 			b.Run(fmt.Sprintf("keys=%d/policies=%d", crowd, policies), func(b *testing.B) {
 				g := newGate(b, options(b, manyPolicies(policies)...))
 				c := extauthz.NewChecker(g.Authorizer)
-				g.drive(b, crowd, func(message []byte) bool { return c.Check(b.Context(), message, noon()) })
+				ctx, now := b.Context(), noon()
+				g.drive(b, crowd, func(message []byte) bool { return c.Check(ctx, message, now) })
 			})
 		}
 	}
@@ -64,7 +65,8 @@ func BenchmarkAnswer(b *testing.B) {
 		b.Run(fmt.Sprintf("keys=%d/policies=10", crowd), func(b *testing.B) {
 			g, _ := counted(b, options(b, manyPolicies(10)...))
 			s := serve(b, g, nil)
-			g.drive(b, crowd, func(message []byte) bool { return s.Ask(b.Context(), message) })
+			ctx := b.Context()
+			g.drive(b, crowd, func(message []byte) bool { return s.Ask(ctx, message) })
 		})
 	}
 }
