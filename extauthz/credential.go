@@ -26,10 +26,11 @@ type presented struct {
 // The order is that of the contracts: what is ambiguous comes before what is missing, and that before what is refused.
 func (p *policy) findCredential(places []place, lines *[maxPlaces]onlyOne) (presented, Reason) {
 	var filled kinds // that the filled places can hold
+	var full [maxPlaces]bool
 	count := 0
 	for i := range places {
 		c, l := &places[i], &lines[i]
-		if !p.reads(c) {
+		if l.count == 0 || !p.reads(c) {
 			continue
 		}
 		if l.count > 1 || strings.IndexByte(l.value, ',') >= 0 {
@@ -37,6 +38,7 @@ func (p *policy) findCredential(places []place, lines *[maxPlaces]onlyOne) (pres
 		}
 		if !c.empty(l.value) {
 			filled |= c.takes
+			full[i] = true
 			count++
 		}
 	}
@@ -51,7 +53,7 @@ func (p *policy) findCredential(places []place, lines *[maxPlaces]onlyOne) (pres
 	var found presented
 	for i := range places {
 		c := &places[i]
-		if !p.reads(c) || c.empty(lines[i].value) {
+		if !full[i] {
 			continue
 		}
 		one, refused := c.read(lines[i].value, p.takes)
@@ -136,21 +138,35 @@ func isCredential(text string) bool {
 	if len(text) < 8 {
 		text = (text + "........")[:8]
 	}
-	w := word(text[len(text)-8:])
-	all, fit := w, credentialBytes(w)
-	for ; len(text) > 8; text = text[8:] {
-		w = word(text)
+	last := word(text[len(text)-8:])
+	all, usual, rest := last, usualBytes(last), text
+	for ; len(rest) > 8; rest = rest[8:] {
+		w := word(rest)
 		all |= w
-		fit &= credentialBytes(w)
+		usual &= usualBytes(w)
 	}
-	return fit&highBits == highBits && all&highBits == 0
+	switch {
+	case all&highBits != 0:
+		return false
+	case usual&highBits == highBits:
+		return true
+	}
+	fit := credentialBytes(last)
+	for ; len(text) > 8; text = text[8:] {
+		fit &= credentialBytes(word(text))
+	}
+	return fit&highBits == highBits
+}
+
+// usualBytes marks those that keys of ours and tokens have, which are fewer to ask about: [A-Za-z0-9._/-].
+func usualBytes(w uint64) uint64 {
+	const lowerCase = 0x2020202020202020 // makes no other characters letters
+	return between(w|lowerCase, 'a', 'z') | between(w, '-', '9') | between(w, '_', '_')
 }
 
 // credentialBytes marks with their highest bit which of eight ASCII characters are bytes of a credential.
 func credentialBytes(w uint64) uint64 {
-	const lowerCase = 0x2020202020202020 // makes no other characters letters
-	return between(w|lowerCase, 'a', 'z') | between(w, '-', '9') |
-		between(w, '+', '+') | between(w, '=', '=') | between(w, '_', '_') | between(w, '~', '~')
+	return usualBytes(w) | between(w, '+', '+') | between(w, '=', '=') | between(w, '~', '~')
 }
 
 // between marks those from first to last.

@@ -182,6 +182,12 @@ func printable(s string) bool {
 	if s == "" || s[0] == ' ' || s[len(s)-1] == ' ' {
 		return false
 	}
+	for len(s) >= 8 {
+		if w := word(s); between(w, ' ', '~')&^w&highBits != highBits {
+			return false
+		}
+		s = s[8:]
+	}
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' {
 			return false

@@ -343,8 +343,8 @@ func field(message string) (number uint64, value, rest string, ok bool) {
 				return uint64(message[0] >> 3), message[start:end], message[end:], true
 			}
 		case byte(protowire.VarintType):
-			for i := 1; i < min(9, len(message)); i++ { // a port takes three bytes
-				if message[i] < 0x80 {
+			for i := 1; i < min(11, len(message)); i++ { // a port takes three bytes, a size that is not known ten
+				if message[i] < 0x80 && (i < 10 || message[i] < 2) {
 					return 0, "", message[i+1:], true
 				}
 			}
