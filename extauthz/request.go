@@ -152,30 +152,33 @@ func (s *scanner) httpRequest(message string) (err error) {
 				break
 			}
 		}
-		number, field, rest, ok := field(message)
+		number, value, rest, ok := short(message)
+		if !ok {
+			number, value, rest, ok = field(message)
+		}
 		if !ok {
 			return errMalformed
 		}
 		message = rest
 		switch number {
 		case 2:
-			s.Method, err = text(field)
+			s.Method, err = text(value)
 		case 3: // headers
 			var h Header
-			if h.Name, h.Value, _, err = keyValue(field); err == nil && !s.isList {
+			if h.Name, h.Value, _, err = keyValue(value); err == nil && !s.isList {
 				s.Headers = append(s.Headers, h)
 			}
 		case 4:
-			s.path = field
+			s.path = value
 		case 5:
-			s.Host, err = text(field)
+			s.Host, err = text(value)
 		case 10:
-			s.Protocol, err = text(field)
+			s.Protocol, err = text(value)
 		case 13: // header_map
 			if !s.isList {
 				s.isList, s.Headers = true, s.Headers[:0]
 			}
-			err = s.headerMap(field)
+			err = s.headerMap(value)
 		}
 	}
 	return err
@@ -294,7 +297,10 @@ func (s *scanner) mergeNames() {
 // type; one of another type is skipped, as the decoder does with a number that it knows by a different type.
 func walk(message string, visit func(number uint64, value string) error) error {
 	for len(message) > 0 {
-		number, value, rest, ok := field(message)
+		number, value, rest, ok := short(message)
+		if !ok {
+			number, value, rest, ok = field(message)
+		}
 		if !ok {
 			return errMalformed
 		}
@@ -328,6 +334,15 @@ func keyValue(entry string) (key, value, raw string, err error) {
 		entry = rest
 	}
 	return key, value, raw, nil
+}
+
+// short is field for a small one in the usual form; it is not ok for others.
+func short(message string) (number uint64, value, rest string, ok bool) {
+	if len(message) < 2 || message[0]&0x87 != byte(protowire.BytesType) || message[0] < 8 || message[1] >= 0x80 || int(message[1])+2 > len(message) {
+		return 0, "", "", false
+	}
+	end := int(message[1]) + 2
+	return uint64(message[0] >> 3), message[2:end], message[end:], true
 }
 
 // field splits the first field off message. The number is 0 unless the field is length-delimited.

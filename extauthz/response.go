@@ -160,6 +160,9 @@ func (a *Authorizer) appendResponse(dst []byte, d *Decision, r *Request) []byte 
 
 // answers reports whether d, which allows, can be said by the rules. If not, it must not allow: [ReasonReply].
 func (a *Authorizer) answers(d *Decision) bool {
+	if d.policy != nil && d.policy.signs && d.key != nil && d.bearer == "" {
+		return false // where a token of ours takes the credential's place, nothing else stands there
+	}
 	size := 0
 	for _, p := range a.parts(d) {
 		if p == nil || !p.sound {

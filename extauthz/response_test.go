@@ -232,6 +232,8 @@ func TestWhatCannotBeSaidIsDenied(t *testing.T) {
 		{"a response header with a line break", func(d *Decision) { d.key = keyWith(pieces{respond: []nameValue{{"x-a", "a\nb"}}}) }, false},
 		{"metadata that is not text", func(d *Decision) { d.key = keyWith(pieces{metadata: []nameValue{{"key_id", "\xff"}}}) }, false},
 		{"no policy", func(d *Decision) { d.policy = nil }, false},
+		{"no token where one takes the credential's place", func(d *Decision) { d.policy = introducing(d.policy) }, false},
+		{"the token there", func(d *Decision) { d.policy, d.bearer = introducing(d.policy), "Bearer a.b.c" }, true},
 		{"a key that was never prepared", func(d *Decision) { d.key = &preparedKey{} }, false},
 	} {
 		d := a.proven(ReasonAllowed)
@@ -245,6 +247,32 @@ func TestWhatCannotBeSaidIsDenied(t *testing.T) {
 		}
 		if reason := response.GetDynamicMetadata().GetFields()["reason"].GetStringValue(); !test.allowed && reason != "reply" {
 			t.Errorf("%s: reason %q, want reply", test.name, reason)
+		}
+	}
+}
+
+// introducing is a policy like p whose requests carry a token of ours.
+func introducing(p *policy) *policy {
+	p = new(*p)
+	p.signs = true
+	return p
+}
+
+// What is printable is judged eight bytes at a time: each byte counts at each place, whatever stands beside it.
+func TestEveryByteOfAValueIsJudged(t *testing.T) {
+	for length := 1; length <= 20; length++ {
+		for at := range length {
+			for c := range 256 {
+				for _, filler := range []string{"!", "~", "m"} {
+					b := []byte(strings.Repeat(filler, length))
+					b[at] = byte(c)
+					inner := at > 0 && at < length-1
+					want := '!' <= c && c <= '~' || c == ' ' && inner
+					if got := printable(string(b)); got != want {
+						t.Fatalf("printable(%q) = %v, want %v", b, got, want)
+					}
+				}
+			}
 		}
 	}
 }
