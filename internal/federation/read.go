@@ -58,6 +58,9 @@ func ReadUser(m Members) (UserSpec, error) {
 	if active := r.optionalBool("is_active"); active != nil {
 		spec.IsInactive = !*active
 	}
+	if r.present("membership_tier") && spec.MembershipTier == "" {
+		r.add("membership_tier", checkTier(""))
+	}
 	if r.present("idempotency_key") && spec.IdempotencyKey == "" {
 		r.add("idempotency_key", checkText("", maxIdempotencyKey))
 	}
