@@ -127,6 +127,7 @@ func TestTokensOfTheDefaultProfile(t *testing.T) {
 	revoke(stranger, token, 200)
 	revoke(foreign, token, 200)
 	revoke(printed, "nonsense", 200)
+	revoke(printed, "", 200)
 	revoke("nonsense", token, 401)
 	if !active(asks, token) {
 		t.Error("the token was revoked by somebody who may not")

@@ -49,6 +49,15 @@ func subjectRefused() *refusal {
 	return oauthRefusal(oauthInvalidRequest, "The subject token was not accepted.")
 }
 
+// granted is what an exchange gives.
+type granted struct {
+	AccessToken string `json:"access_token"`
+	IssuedType  string `json:"issued_token_type"`
+	Type        string `json:"token_type"`
+	ExpiresIn   int64  `json:"expires_in"`
+	Scope       string `json:"scope"`
+}
+
 // tokenExchange gives a key, or a token of another issuer, a token of ours (RFC 8693). What it takes from the form before the
 // decision is what the decision is about.
 func (c *call) tokenExchange() (Reply, error) {
@@ -75,13 +84,7 @@ func (c *call) tokenExchange() (Reply, error) {
 	if err != nil {
 		return Reply{}, c.subjectError(err)
 	}
-	return asJSON(http.StatusOK, struct {
-		AccessToken string `json:"access_token"`
-		IssuedType  string `json:"issued_token_type"`
-		Type        string `json:"token_type"`
-		ExpiresIn   int64  `json:"expires_in"`
-		Scope       string `json:"scope"`
-	}{text, typeAccess, "Bearer", int64(made.ExpiresAt.Sub(made.IssuedAt) / time.Second), strings.Join(made.Permissions, " ")}), nil
+	return asJSON(http.StatusOK, granted{text, typeAccess, "Bearer", int64(made.ExpiresAt.Sub(made.IssuedAt) / time.Second), strings.Join(made.Permissions, " ")}), nil
 }
 
 // subjectOf finds the credential in the form of an exchange.
@@ -172,11 +175,14 @@ type introspection struct {
 
 // introspect says what a token of ours, or a key, of the caller's tenant and environment proves (RFC 7662).
 func (c *call) introspect() (Reply, error) {
-	text, err := c.tokenParameter()
+	form, err := parseForm(c.body)
 	if err != nil {
 		return Reply{}, err
 	}
-	facts, err := c.Examine(c.r.Context(), text, c.now)
+	if form["token"] == "" {
+		return Reply{}, oauthRefusal(oauthInvalidRequest, "token is required.")
+	}
+	facts, err := c.Examine(c.r.Context(), form["token"], c.now)
 	switch {
 	case err != nil:
 		return Reply{}, err
@@ -197,13 +203,13 @@ func (c *call) introspect() (Reply, error) {
 }
 
 // revoke refuses a token from now on (RFC 7009), if the caller's key made it or may. In every other case nothing happens, and
-// nothing is said.
+// nothing is said, not even that there is no token in the form.
 func (c *call) revoke() (Reply, error) {
-	text, err := c.tokenParameter()
+	form, err := parseForm(c.body)
 	if err != nil {
 		return Reply{}, err
 	}
-	g, ok, err := c.Read(c.r.Context(), text, c.now)
+	g, ok, err := c.Read(c.r.Context(), form["token"], c.now)
 	if err != nil {
 		return Reply{}, err
 	}
@@ -216,18 +222,6 @@ func (c *call) revoke() (Reply, error) {
 		}
 	}
 	return Reply{Status: http.StatusOK}, nil
-}
-
-// tokenParameter is what a form is about.
-func (c *call) tokenParameter() (string, error) {
-	form, err := parseForm(c.body)
-	if err != nil {
-		return "", err
-	}
-	if form["token"] == "" {
-		return "", oauthRefusal(oauthInvalidRequest, "token is required.")
-	}
-	return form["token"], nil
 }
 
 // unix is a time in seconds; 0 for none.
