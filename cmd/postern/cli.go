@@ -46,6 +46,7 @@ type cli struct {
 	Health  healthCmd  `cmd:"" help:"Say whether Postern serves."`
 	Version versionCmd `cmd:"" help:"Say which Postern this is."`
 	Schema  schemaCmd  `cmd:"" help:"Print the JSON Schema of the configuration file."`
+	OpenAPI openapiCmd `cmd:"" name:"openapi" help:"Print the OpenAPI document of Postern's own endpoints."`
 
 	Completion completionCmd `cmd:"" help:"Print what a shell needs to complete commands."`
 	Complete   completeCmd   `cmd:"" hidden:"" help:"What may stand here? For shells."`

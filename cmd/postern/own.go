@@ -29,7 +29,7 @@ func apiSite(c *config.Config, found error) (*api.Site, error) {
 		Form: api.Form(c.Profile), PublicURL: c.PublicURL, Issuer: c.Issuer, BasePath: c.BasePath, Paths: c.Paths,
 		Errors:           map[string]api.Text{},
 		HideEnvironment:  c.Profile == config.ProfileMKA1 && !c.Listed("environments"),
-		RequestID:        c.Headers["request_id"],
+		Headers:          c.Headers,
 		ResourceMetadata: c.ResourceMetadata,
 		TokenAudience:    c.TokenAudience, TokenScope: c.TokenScope, AccessTTL: c.AccessTTL,
 	}

@@ -47,9 +47,9 @@ type answer struct {
 }
 
 // do sends a request with headers, "Name: value" each.
-func (e *endpoints) do(tb testing.TB, method, path, body string, headers ...string) answer {
+func (e *endpoints) do(tb testing.TB, method, path, text string, headers ...string) answer {
 	tb.Helper()
-	r, err := http.NewRequestWithContext(tb.Context(), method, e.at+strings.TrimPrefix(path, "*"), strings.NewReader(body))
+	r, err := http.NewRequestWithContext(tb.Context(), method, e.at+strings.TrimPrefix(path, "*"), strings.NewReader(text))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -71,7 +71,9 @@ func (e *endpoints) do(tb testing.TB, method, path, body string, headers ...stri
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return answer{reply.StatusCode, reply.Header, string(got)}
+	a := answer{reply.StatusCode, reply.Header, string(got)}
+	e.conforms(tb, method, path, body{r.Header.Get("Content-Type"), text}, a)
+	return a
 }
 
 // create makes a key, of a tenant that is made if need be.

@@ -106,6 +106,18 @@ func TestMetricsReference(t *testing.T) {
 	inStep(t, "metrics.md", b.String())
 }
 
+// docs/openapi has what each profile serves, with its paths as they are before any is renamed.
+func TestOpenAPIReference(t *testing.T) {
+	for profile, at := range map[string]string{"default": "api.example.com", "mka1": "apigw.example.com", "mlm": "app.example.com"} {
+		s := settingsFrom(t, "version: 1\nprofile: "+profile+"\npublic_url: https://"+at+"\nresource_metadata: true\nlisten: { api: \"127.0.0.1:9192\" }\n")
+		text, err := s.site.OpenAPI()
+		if err != nil {
+			t.Fatal(err)
+		}
+		inStep(t, filepath.Join("openapi", profile+".json"), string(text))
+	}
+}
+
 // described has a row for each metric of ours, in the order of the names.
 func described(r *prometheus.Registry) []string {
 	descriptions := make(chan *prometheus.Desc)

@@ -35,6 +35,7 @@
 //	         /.well-known/oauth-protected-resource (RFC 9728, where it is asked for)
 //
 // [NewSite] makes the paths and words of one reading of the configuration; [Handler.Swap] puts another in force.
+// [Site.OpenAPI] describes it all for clients.
 //
 // Not here: who may pass (the decision comes as a func), how tokens are made and sessions kept (package internal/token), who
 // an external user is (package internal/federation), and what Envoy routes here (package envoy).

@@ -41,6 +41,14 @@ type full struct {
 	UpdatedAt   time.Time `json:"updated_at"`
 }
 
+// providerPage is a part of the list of providers.
+type providerPage struct {
+	Providers []full `json:"providers"`
+	Total     int    `json:"total"`
+	Limit     int    `json:"limit"`
+	Offset    int    `json:"offset"`
+}
+
 func briefOf(p *federation.Provider) brief {
 	return brief{
 		ID: p.ID, DisplayName: p.DisplayName, Issuer: p.Issuer, JWKSURI: p.JWKSURI, AllowedAudiences: orEmpty(p.AllowedAudiences),
@@ -103,12 +111,7 @@ func (c *call) listProviders() (Reply, error) {
 	for i := min(page.offset, len(all)); i < min(page.offset+page.limit, len(all)); i++ {
 		list = append(list, fullOf(&all[i]))
 	}
-	return asJSON(http.StatusOK, struct {
-		Providers []full `json:"providers"`
-		Total     int    `json:"total"`
-		Limit     int    `json:"limit"`
-		Offset    int    `json:"offset"`
-	}{list, len(all), page.limit, page.offset}), nil
+	return asJSON(http.StatusOK, providerPage{list, len(all), page.limit, page.offset}), nil
 }
 
 // person is a user.
@@ -116,8 +119,8 @@ type person struct {
 	ID             string    `json:"id"`
 	Tenant         string    `json:"tenant_id"`
 	Environment    string    `json:"environment"`
-	Email          *string   `json:"email"`
-	DisplayName    *string   `json:"display_name"`
+	Email          *string   `json:"email" jsonschema:"nullable"`
+	DisplayName    *string   `json:"display_name" jsonschema:"nullable"`
 	MembershipTier string    `json:"membership_tier"`
 	IsActive       bool      `json:"is_active"`
 	IsTestUser     bool      `json:"is_test_user"`
@@ -130,6 +133,14 @@ type person struct {
 type linked struct {
 	Provider   string `json:"provider"`
 	ExternalID string `json:"external_id"`
+}
+
+// peoplePage is a part of the list of users.
+type peoplePage struct {
+	Users  []person `json:"users"`
+	Total  int      `json:"total"`
+	Limit  int      `json:"limit"`
+	Offset int      `json:"offset"`
 }
 
 func personOf(u *federation.User) person {
@@ -197,12 +208,7 @@ func (c *call) listUsers() (Reply, error) {
 	for i := range all {
 		list = append(list, personOf(&all[i]))
 	}
-	return asJSON(http.StatusOK, struct {
-		Users  []person `json:"users"`
-		Total  int      `json:"total"`
-		Limit  int      `json:"limit"`
-		Offset int      `json:"offset"`
-	}{list, total, page.limit, page.offset}), nil
+	return asJSON(http.StatusOK, peoplePage{list, total, page.limit, page.offset}), nil
 }
 
 // page is which part of a list is asked for.

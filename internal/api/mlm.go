@@ -55,12 +55,28 @@ const (
 	maxRefreshToken = 256
 )
 
-// tokens is what an exchange gives.
+// tokens is what a refresh gives.
 type tokens struct {
 	AccessToken  string `json:"accessToken"`
 	RefreshToken string `json:"refreshToken"`
 	TokenType    string `json:"tokenType"`
 	ExpiresIn    int64  `json:"expiresIn"`
+}
+
+// exchanged is what an exchange gives.
+type exchanged struct {
+	tokens
+	Scope     string `json:"scope"`
+	UserID    string `json:"mlmUserId"`
+	IsNewUser bool   `json:"isNewUser"`
+}
+
+// linkMade is what a link gives.
+type linkMade struct {
+	Message    string `json:"message"`
+	UserID     string `json:"mlmUserId"`
+	ExternalID string `json:"externalId"`
+	Provider   string `json:"provider"`
 }
 
 // exchange gives a user of the tenant's, whom a provider vouches for, tokens of ours.
@@ -100,12 +116,7 @@ func (c *call) exchange() (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	return asJSON(http.StatusOK, struct {
-		tokens
-		Scope     string `json:"scope"`
-		UserID    string `json:"mlmUserId"`
-		IsNewUser bool   `json:"isNewUser"`
-	}{t, scope, found.User.ID, found.Created}), nil
+	return asJSON(http.StatusOK, exchanged{t, scope, found.User.ID, found.Created}), nil
 }
 
 // access makes an access token of a session.
@@ -182,12 +193,7 @@ func (c *call) link() (Reply, error) {
 	if err != nil {
 		return Reply{}, c.federationError(err)
 	}
-	return asJSON(http.StatusOK, struct {
-		Message    string `json:"message"`
-		UserID     string `json:"mlmUserId"`
-		ExternalID string `json:"externalId"`
-		Provider   string `json:"provider"`
-	}{"User linked successfully", strings.ToLower(spec.User), spec.ExternalID, spec.Provider}), nil
+	return asJSON(http.StatusOK, linkMade{"User linked successfully", strings.ToLower(spec.User), spec.ExternalID, spec.Provider}), nil
 }
 
 // providerName is what may name a provider, whether there is one or not.

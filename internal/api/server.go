@@ -375,9 +375,4 @@ func requestID(h http.Header) string {
 	return rand.Text()
 }
 
-func (s *Site) requestID() string {
-	if s.RequestID == "" {
-		return "X-Request-Id"
-	}
-	return s.RequestID
-}
+func (s *Site) requestID() string { return s.header("request_id", "X-Request-Id") }

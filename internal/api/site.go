@@ -44,8 +44,8 @@ type Settings struct {
 	// HideEnvironment says that no reply names an environment: the file lists none.
 	HideEnvironment bool
 
-	// RequestID is the response header that names the request. "": X-Request-Id.
-	RequestID string
+	// Headers are those that the file renames: symbolic name → header. What is not there is called as the form has it.
+	Headers map[string]string
 
 	// Issuers are those of other people's tokens that the gate takes, for the metadata of the resource.
 	Issuers []string

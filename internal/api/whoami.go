@@ -7,40 +7,40 @@ import (
 
 // mka1Identity is what mka1 says of a caller.
 type mka1Identity struct {
-	Credential     string   `json:"credential"` // api_key, jwt
+	Credential     string   `json:"credential" jsonschema:"enum=api_key,enum=jwt"`
 	AccountID      string   `json:"accountId"`
-	OrganizationID *string  `json:"organizationId"`
+	OrganizationID *string  `json:"organizationId" jsonschema:"nullable"`
 	KeyID          string   `json:"keyId"`
-	KeyName        *string  `json:"keyName"`
-	Start          *string  `json:"start"`
-	OnBehalfOf     *string  `json:"onBehalfOf"`
+	KeyName        *string  `json:"keyName" jsonschema:"nullable"`
+	Start          *string  `json:"start" jsonschema:"nullable"`
+	OnBehalfOf     *string  `json:"onBehalfOf" jsonschema:"nullable"`
 	Permissions    []string `json:"permissions"`
-	Environment    *string  `json:"environment"`
-	ExpiresAt      *string  `json:"expiresAt"`
+	Environment    *string  `json:"environment" jsonschema:"nullable"`
+	ExpiresAt      *string  `json:"expiresAt" jsonschema:"nullable"`
 }
 
 // mlmIdentity is what mlm says of a caller.
 type mlmIdentity struct {
-	Credential  string     `json:"credential"` // api_key, access_token
+	Credential  string     `json:"credential" jsonschema:"enum=api_key,enum=access_token"`
 	TenantID    string     `json:"tenantId"`
 	Environment string     `json:"environment"`
 	KeyID       string     `json:"keyId"`
-	UserID      *string    `json:"mlmUserId"`
-	ExternalID  *string    `json:"externalId"`
-	Provider    *string    `json:"provider"`
+	UserID      *string    `json:"mlmUserId" jsonschema:"nullable"`
+	ExternalID  *string    `json:"externalId" jsonschema:"nullable"`
+	Provider    *string    `json:"provider" jsonschema:"nullable"`
 	Permissions []string   `json:"permissions"`
-	ExpiresAt   *time.Time `json:"expiresAt"`
+	ExpiresAt   *time.Time `json:"expiresAt" jsonschema:"nullable"`
 }
 
 // identity is what the default profile says of a caller.
 type identity struct {
-	Credential  string     `json:"credential"` // api_key, jwt
+	Credential  string     `json:"credential" jsonschema:"enum=api_key,enum=jwt"`
 	Tenant      string     `json:"tenant"`
 	Environment string     `json:"environment"`
-	KeyID       *string    `json:"key_id"` // null: a token of another issuer
-	EndUser     *string    `json:"end_user"`
+	KeyID       *string    `json:"key_id" jsonschema:"nullable"` // null: a token of another issuer
+	EndUser     *string    `json:"end_user" jsonschema:"nullable"`
 	Permissions []string   `json:"permissions"`
-	ExpiresAt   *time.Time `json:"expires_at"`
+	ExpiresAt   *time.Time `json:"expires_at" jsonschema:"nullable"`
 }
 
 // whoami says what the caller's credential proves.

@@ -113,14 +113,18 @@ func sentence(code string) string {
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
+// code is the text of a code for programs.
+func (w words) code(code string) string {
+	if text := w.texts[code].Code; text != "" {
+		return text
+	}
+	return strings.ToUpper(code)
+}
+
 // coded is {"error","code","details"?}.
 func (w words) coded(r *refusal, message string) []byte {
-	code := w.texts[r.code].Code
-	if code == "" {
-		code = strings.ToUpper(r.code)
-	}
 	b := append([]byte(`{"error":`), quote(message)...)
-	b = append(append(b, `,"code":`...), quote(code)...)
+	b = append(append(b, `,"code":`...), quote(w.code(r.code))...)
 	if len(r.details) > 0 {
 		b = append(b, `,"details":{`...)
 		for i, d := range r.details {
