@@ -37,12 +37,7 @@ func listenUnix(ctx context.Context, path string, mode fs.FileMode) (net.Listene
 	if err := removeStale(ctx, path); err != nil {
 		return nil, err
 	}
-	// The umask decides the mode at the moment of binding: a chmod afterwards would leave a gap. It is the whole process's,
-	// so listeners are opened one after the other, before anything else creates files.
-	umask := syscall.Umask(int(0o777 &^ mode))
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "unix", path)
-	syscall.Umask(umask)
+	l, err := bind(ctx, path, mode)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, hint(fmt.Errorf("listening on unix://%s: its folder does not exist", path), "make the folder, for this user and Envoy's group alone")
 	}
@@ -50,11 +45,26 @@ func listenUnix(ctx context.Context, path string, mode fs.FileMode) (net.Listene
 		return nil, fmt.Errorf("listening on unix://%s: %w", path, cause(err))
 	}
 	s := &socket{UnixListener: l.(*net.UnixListener), path: path}
-	s.SetUnlinkOnClose(false) // by path, whoever's socket it is by then
-	if s.file, err = os.Lstat(path); err != nil {
-		return nil, errors.Join(err, l.Close())
+	s.SetUnlinkOnClose(false)  // by path, whoever's socket it is by then
+	err = os.Chmod(path, mode) // what the umask took from it
+	if err == nil {
+		s.file, err = os.Lstat(path)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("listening on unix://%s: %w", path, cause(err)), l.Close())
 	}
 	return s, nil
+}
+
+// bind makes a socket at path that nobody can use whom mode does not let, from the moment it exists: Linux gives the file the
+// mode of the socket's own inode, less the umask.
+func bind(ctx context.Context, path string, mode fs.FileMode) (net.Listener, error) {
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var refused error
+		err := c.Control(func(fd uintptr) { refused = syscall.Fchmod(int(fd), uint32(mode.Perm())) })
+		return errors.Join(err, refused)
+	}}
+	return lc.Listen(ctx, "unix", path)
 }
 
 // socket is a listener on a Unix socket that takes its file away when it closes, and no other: a successor may have put

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/postern-auth/postern/config"
@@ -26,23 +25,31 @@ func mustListen(t *testing.T, path string, mode fs.FileMode) net.Listener {
 	return l
 }
 
-// R-GRPC-1: the mode is right from the moment the socket exists.
+// R-GRPC-1: the mode is right from the moment the socket exists, whatever the umask.
 func TestSocketMode(t *testing.T) {
-	before := syscall.Umask(0)
-	defer syscall.Umask(before)
-	for _, mode := range []fs.FileMode{0o600, 0o660, 0o666} {
-		path := filepath.Join(t.TempDir(), "s.sock")
-		mustListen(t, path, mode)
+	permissions := func(path string) fs.FileMode {
 		info, err := os.Lstat(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := info.Mode().Perm(); got != mode {
+		return info.Mode().Perm()
+	}
+	for _, mode := range []fs.FileMode{0o600, 0o660, 0o666} {
+		path := filepath.Join(t.TempDir(), "s.sock")
+		l, err := bind(t.Context(), path, mode)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := permissions(path); got&^mode != 0 {
+			t.Errorf("mode %04o when it comes to be, want no more than %04o", got, mode)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		mustListen(t, path, mode)
+		if got := permissions(path); got != mode {
 			t.Errorf("mode %04o, want %04o", got, mode)
 		}
-	}
-	if got := syscall.Umask(0); got != 0 {
-		t.Errorf("the umask was left at %04o", got)
 	}
 }
 
