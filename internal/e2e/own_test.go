@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -34,6 +35,10 @@ func TestOwnEndpointsBehindEnvoy(t *testing.T) {
 	if user, id := one(t, echo, "x-on-behalf-of"), one(t, echo, "x-api-key-id"); user != "user_1" || id != k.ID || one(t, echo, "authorization") != "" {
 		t.Errorf("the upstream got user %q, key %q", user, id)
 	}
+	ofKey := func(endUser string) string {
+		return fmt.Sprintf(`{"credential":"api_key","accountId":"acme","organizationId":null,"keyId":%q,"keyName":null,"start":%q,"onBehalfOf":%s,"permissions":["agent:read"],"environment":null,"expiresAt":null}`,
+			k.ID, k.Key[:6], endUser)
+	}
 	before := len(g.upstream.Requests())
 	for name, c := range map[string]struct {
 		method, target string
@@ -42,6 +47,8 @@ func TestOwnEndpointsBehindEnvoy(t *testing.T) {
 		body           string
 	}{
 		"whoami":               {"GET", "/api/v1/authentication/whoami", []string{token}, 200, `{"credential":"jwt","accountId":"acme"`},
+		"whoami of a key":      {"GET", "/api/v1/authentication/whoami", []string{key}, 200, ofKey("null")},
+		"for an end user":      {"GET", "/api/v1/authentication/whoami", []string{key, "X-On-Behalf-Of: user_1"}, 200, ofKey(`"user_1"`)},
 		"key set":              {"GET", "/.well-known/jwks.json", nil, 200, `{"keys":[`},
 		"metadata":             {"GET", "/.well-known/oauth-authorization-server", nil, 200, `{"issuer":"https://apigw.example.com"`},
 		"not found":            {"GET", "/api/v1/authentication/nothing", nil, 404, `{"error": "Not found"}`},
