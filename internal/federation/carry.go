@@ -28,8 +28,8 @@ type LostUser struct {
 }
 
 // Carry ends in a backup what was ended since, as the database says that it will replace: who is inactive there is inactive in the backup, and has the
-// links that make a later exchange find nobody else; a provider that was deleted or switched off there since is so in the backup. Nothing is begun again. Both
-// databases are nobody's else, and replaced is only read.
+// links that make a later exchange find nobody else; a provider that was deleted or switched off there since is so in the backup, and of one that was made
+// anew since, the logins before stay ended. Nothing is begun again. Both databases are nobody's else, and replaced is only read.
 func Carry(ctx context.Context, replaced, backup *store.DB, now time.Time) (Carried, error) {
 	c := carrier{tables: newTables(), from: replaced, to: backup, now: toStored(now)}
 	if err := errors.Join(c.allUsers(ctx), c.allProviders(ctx)); err != nil {
@@ -150,9 +150,6 @@ func (c *carrier) allProviders(ctx context.Context) error {
 			c.done.Unread++
 			continue
 		}
-		if !row.Record.deleted && row.Record.IsActive {
-			continue
-		}
 		if err := errors.Join(ctx.Err(), c.provider(row.Key, &row.Record)); err != nil {
 			return err
 		}
@@ -160,36 +157,45 @@ func (c *carrier) allProviders(ctx context.Context) error {
 	return nil
 }
 
-// provider has one provider end in the backup as it did in the replaced database, unless it was changed later in the backup.
+// provider has one provider end in the backup as it did in the replaced database, unless it was changed later in the backup. Of one that was deleted since and
+// made anew, what ended are the logins before.
 func (c *carrier) provider(key []byte, was *providerRecord) error {
 	if !bytes.Equal(key, was.key()) {
 		return nil
 	}
-	deleted, off := 0, 0
-	_, err := c.to.Update(func(tx *store.Tx) error {
-		p, err := c.providers.Get(tx, slices.Clone(key))
-		switch {
-		case errors.Is(err, store.ErrNotFound) && was.deleted: // it was made and deleted since: what is made anew is later than that
-			return c.providers.Put(tx, key, *was)
-		case errors.Is(err, store.ErrNotFound):
-			return nil
-		case err != nil:
-			return err
-		case p.deleted || p.version > was.version:
-			return nil
-		case was.deleted:
-			deleted++
-			return c.providers.Put(tx, key, *was)
-		case p.IsActive:
-			off++
-			p.IsActive, p.UpdatedAt, p.version = false, c.now, was.version+1
-			return c.providers.Put(tx, key, p)
-		}
-		return nil
+	var kept providerRecord
+	err := c.to.View(func(tx *store.Tx) (err error) {
+		kept, err = c.providers.Get(tx, slices.Clone(key))
+		return err
 	})
-	if err == nil {
-		c.done.Deleted += deleted
-		c.done.SwitchedOff += off
+	made := errors.Is(err, store.ErrNotFound) // since
+	if err != nil && !made {
+		return err
 	}
-	return err
+	ended := *was
+	switch {
+	case made && was.deleted: // what is made anew is later than that
+	case made || kept.deleted || kept.version > was.version:
+		return nil
+	case !was.deleted:
+		ended = kept
+		ended.IsActive = kept.IsActive && was.IsActive
+		if was.CreatedAt.After(kept.CreatedAt) {
+			ended.CreatedAt = was.CreatedAt
+		}
+		if ended.IsActive == kept.IsActive && ended.CreatedAt.Equal(kept.CreatedAt) {
+			return nil
+		}
+		ended.UpdatedAt, ended.version = c.now, was.version+1
+	}
+	if _, err := c.to.Update(func(tx *store.Tx) error { return c.providers.Put(tx, key, ended) }); err != nil {
+		return err
+	}
+	switch {
+	case ended.deleted && !made:
+		c.done.Deleted++
+	case kept.IsActive && !ended.IsActive && !ended.deleted:
+		c.done.SwitchedOff++
+	}
+	return nil
 }

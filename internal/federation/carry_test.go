@@ -124,6 +124,39 @@ func TestARestoreRevivesNobody(t *testing.T) {
 	}
 }
 
+// R-PROV-3, R-PROV-9: logins by a provider that was deleted and made anew after the backup stay ended.
+func TestARestoreRevivesNoLogin(t *testing.T) {
+	db := database(t)
+	h := newHouseIn(t, db, 0)
+	ann, err := h.exchange(t, h.sign(t, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	login := federation.Login{User: ann.User.ID, Provider: "my-app", At: noon.Add(time.Minute)}
+	backup := copyOf(t, db)
+	if err := h.DeleteProvider(t.Context(), acme, "my-app", noon.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.PutProvider(t.Context(), acme, provider("my-app"), noon.Add(2*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Standing(t.Context(), acme, login); !errors.Is(err, federation.ErrProviderNotFound) {
+		t.Fatalf("before the restore: %v", err)
+	}
+	got, err := federation.Carry(t.Context(), db, backup, noon.Add(3*time.Hour))
+	if diff := cmp.Diff(federation.Carried{}, got); diff != "" || err != nil {
+		t.Fatal(diff, err)
+	}
+	r := newRestored(t, backup, h.world)
+	if _, err := r.Standing(t.Context(), acme, login); !errors.Is(err, federation.ErrProviderNotFound) {
+		t.Errorf("the login: %v, want it ended", err)
+	}
+	login.At = noon.Add(4 * time.Hour)
+	if _, err := r.Standing(t.Context(), acme, login); err != nil {
+		t.Errorf("a login since: %v", err)
+	}
+}
+
 // An older database does not end what a newer backup holds.
 func TestAnOlderDatabaseEndsNothing(t *testing.T) {
 	db := database(t)
