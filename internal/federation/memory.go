@@ -58,16 +58,16 @@ func (m *memory) add(o Owner) {
 }
 
 // follow makes what is known of a user that of the record which read returns: that of the file, at some moment while nobody else follows. So whoever
-// changed it last is followed last, or has been already.
-func (m *memory) follow(read func() (userRecord, error)) error {
+// changed it last is followed last, or has been already. A user that cannot be read is inactive.
+func (m *memory) follow(o Owner, id string, read func() (userRecord, error)) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	u, err := read()
 	if err != nil {
-		return err
+		u = userRecord{User: User{Owner: o, ID: id}}
 	}
 	m.put(&u)
-	return nil
+	return err
 }
 
 // put needs the lock.

@@ -335,7 +335,7 @@ func (s *Store) updateUser(tx *store.Tx, o Owner, id string, change *UserChange,
 
 // followUser has memory know of a user what the file does.
 func (s *Store) followUser(o Owner, id string) error {
-	err := s.memory.follow(func() (u userRecord, err error) {
+	err := s.memory.follow(o, id, func() (u userRecord, err error) {
 		err = s.db.View(func(tx *store.Tx) error {
 			u, err = s.user(tx, o, id)
 			return err
@@ -343,7 +343,7 @@ func (s *Store) followUser(o Owner, id string) error {
 		return u, err
 	})
 	if err != nil {
-		return fmt.Errorf("the change is stored, but not in force: %w", err)
+		return fmt.Errorf("the change is stored, but the user cannot be read, and is refused: %w", err)
 	}
 	return nil
 }

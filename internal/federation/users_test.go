@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -319,5 +320,32 @@ func TestWhatIsWrongWithAUserIsSaidByField(t *testing.T) {
 	}
 	if _, err := federation.ReadUserChange(federation.Members{"email": json.RawMessage(`""`)}); err == nil {
 		t.Error("an empty address")
+	}
+}
+
+// R-PROV-9: whatever becomes of the file once the change is in it.
+func TestAUserThatCannotBeReadAfterAChangeIsInactive(t *testing.T) {
+	db, err := store.Open(store.Options{Path: filepath.Join(t.TempDir(), "data", "postern.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, broken := &journal{db: db}, false
+	s, err := federation.Open(federation.Options{DB: db, Change: func(ctx context.Context, now time.Time, fn func(*store.Tx) (*federation.Event, error)) error {
+		err := j.change(ctx, now, fn)
+		if broken {
+			err = errors.Join(err, db.Close())
+		}
+		return err
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ann := create(t, s, acme, "ann@example.com")
+	broken = true
+	if _, err := s.UpdateUser(t.Context(), acme, ann.ID, federation.UserChange{IsActive: new(false)}, noon); err == nil {
+		t.Error("the change is acknowledged")
+	}
+	if s.Active(acme.Tenant, acme.Environment, ann.ID) {
+		t.Error("ann is active")
 	}
 }
