@@ -291,8 +291,8 @@ func (s *Store) UpdateUser(ctx context.Context, o Owner, id string, change UserC
 			err = attempt()
 		}
 	}
-	if err == nil {
-		err = s.followUser(o, u.ID)
+	if u.ID != "" { // after an error too: the file says what became of the change
+		err = errors.Join(err, s.followUser(o, u.ID))
 	}
 	if err != nil {
 		return User{}, fmt.Errorf("updating user %q: %w", id, err)
@@ -343,7 +343,7 @@ func (s *Store) followUser(o Owner, id string) error {
 		return u, err
 	})
 	if err != nil {
-		return fmt.Errorf("the change is stored, but the user cannot be read, and is refused: %w", err)
+		return fmt.Errorf("the user cannot be read, and is refused: %w", err)
 	}
 	return nil
 }

@@ -323,29 +323,37 @@ func TestWhatIsWrongWithAUserIsSaidByField(t *testing.T) {
 	}
 }
 
-// R-PROV-9: whatever becomes of the file once the change is in it.
-func TestAUserThatCannotBeReadAfterAChangeIsInactive(t *testing.T) {
-	db, err := store.Open(store.Options{Path: filepath.Join(t.TempDir(), "data", "postern.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	j, broken := &journal{db: db}, false
-	s, err := federation.Open(federation.Options{DB: db, Change: func(ctx context.Context, now time.Time, fn func(*store.Tx) (*federation.Event, error)) error {
-		err := j.change(ctx, now, fn)
-		if broken {
-			err = errors.Join(err, db.Close())
-		}
-		return err
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ann := create(t, s, acme, "ann@example.com")
-	broken = true
-	if _, err := s.UpdateUser(t.Context(), acme, ann.ID, federation.UserChange{IsActive: new(false)}, noon); err == nil {
-		t.Error("the change is acknowledged")
-	}
-	if s.Active(acme.Tenant, acme.Environment, ann.ID) {
-		t.Error("ann is active")
+// R-PROV-9: a change that is in the file counts, though it was not acknowledged; what cannot be read refuses.
+func TestAChangeThatIsStoredIsInForceWhateverFailsThen(t *testing.T) {
+	for what, fail := range map[string]func(*store.DB) error{
+		"the change": func(*store.DB) error { return errors.New("not in force") },
+		"the file":   (*store.DB).Close,
+	} {
+		t.Run(what, func(t *testing.T) {
+			db, err := store.Open(store.Options{Path: filepath.Join(t.TempDir(), "data", "postern.db")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = db.Close() }()
+			j, failing := &journal{db: db}, false
+			s, err := federation.Open(federation.Options{DB: db, Change: func(ctx context.Context, now time.Time, fn func(*store.Tx) (*federation.Event, error)) error {
+				err := j.change(ctx, now, fn)
+				if failing {
+					err = errors.Join(err, fail(db))
+				}
+				return err
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ann := create(t, s, acme, "ann@example.com")
+			failing = true
+			if _, err := s.UpdateUser(t.Context(), acme, ann.ID, federation.UserChange{IsActive: new(false)}, noon); err == nil {
+				t.Error("the change is acknowledged")
+			}
+			if s.Active(acme.Tenant, acme.Environment, ann.ID) {
+				t.Error("ann is active")
+			}
+		})
 	}
 }
