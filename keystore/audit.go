@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/postern-auth/postern/internal/fields"
 	"github.com/postern-auth/postern/internal/store"
 )
 
@@ -188,19 +189,16 @@ func (s *Store) ofKey(tx *store.Tx, action string, r *record, details ...Detail)
 }
 
 func appendAudit(b []byte, r Record) []byte {
-	b = appendTime(binary.BigEndian.AppendUint64(b, r.Number), r.Time)
-	for _, s := range [...]string{r.Actor, r.Action, r.Tenant, r.Environment, r.KeyID} {
-		b = appendText(b, s)
-	}
-	return appendDetails(b, r.Details)
+	b = fields.AppendTime(binary.BigEndian.AppendUint64(b, r.Number), r.Time)
+	return appendDetails(fields.AppendText(b, r.Actor, r.Action, r.Tenant, r.Environment, r.KeyID), r.Details)
 }
 
 func appendDetails(b []byte, details []Detail) []byte {
-	b = appendCount(b, len(details))
+	b = fields.AppendCount(b, len(details))
 	for _, d := range details {
-		b = appendText(b, d.Name)
+		b = fields.AppendText(b, d.Name)
 		if d.Texts == nil {
-			b = appendInt64(append(b, 0), d.Count)
+			b = fields.AppendInt64(append(b, 0), d.Count)
 		} else {
 			b = appendTexts(append(b, 1), d.Texts)
 		}
@@ -209,21 +207,21 @@ func appendDetails(b []byte, details []Detail) []byte {
 }
 
 func decodeAudit(version uint8, b []byte) (Record, error) {
-	r := reader{rest: b}
-	a := Record{Number: r.uint64(), Time: r.time()}
+	r := fields.NewReader(b)
+	a := Record{Number: r.Uint64(), Time: r.Time()}
 	for _, s := range [...]*string{&a.Actor, &a.Action, &a.Tenant, &a.Environment, &a.KeyID} {
-		*s = r.text()
+		*s = r.Text()
 	}
-	for range r.byte() {
-		d := Detail{Name: r.text()}
-		if r.bool() {
-			d.Texts = append([]string{}, r.texts()...)
+	for range r.Byte() {
+		d := Detail{Name: r.Text()}
+		if r.Bool() {
+			d.Texts = append([]string{}, texts(&r)...)
 		} else {
-			d.Count = r.int64()
+			d.Count = r.Int64()
 		}
 		a.Details = append(a.Details, d)
 	}
-	if err := errors.Join(checkVersion(version), r.done()); err != nil {
+	if err := r.Done(version, codecVersion); err != nil {
 		return Record{}, err
 	}
 	return a, nil

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/postern-auth/postern/internal/fields"
 )
 
 // AuditLog is what a log says of changes: how many lines say something, and which of them end or begin something.
@@ -315,15 +317,15 @@ func (l *AuditLog) gather() (keys map[string]*ending, tenants map[string]bool) {
 		case "key.enable":
 			e.disabled = false
 		case "key.update":
-			e.expires = toMillis(l.expires)
+			e.expires = fields.Millis(l.expires)
 		}
 		for name, at := range l.ends {
-			if end := toMillis(at); sooner(end, e.ends[name]) {
+			if end := fields.Millis(at); sooner(end, e.ends[name]) {
 				e.ends[name] = end
 			}
 		}
 		for _, name := range l.ended {
-			if end := -toMillis(l.at); sooner(end, e.ends[name]) {
+			if end := -fields.Millis(l.at); sooner(end, e.ends[name]) {
 				e.ends[name] = end
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/postern-auth/postern/internal/fields"
 	"github.com/postern-auth/postern/internal/store"
 )
 
@@ -234,7 +235,7 @@ func (im *importer) candidate(line *ImportedKey) (candidate, error) {
 		return candidate{}, err
 	}
 	return candidate{owner: o, lastUsed: line.LastUsedAt, record: record{Key: k, head: head{
-		version: 1, batch: im.batch, state: state, expires: toMillis(line.ExpiresAt), secrets: secrets,
+		version: 1, batch: im.batch, state: state, expires: fields.Millis(line.ExpiresAt), secrets: secrets,
 	}}}, im.share(secrets)
 }
 
@@ -358,7 +359,7 @@ func (im *importer) insert(tx *store.Tx, c *candidate) (ok bool, err error) {
 	if err != nil || c.lastUsed.IsZero() {
 		return err == nil, err
 	}
-	return true, im.s.uses.Put(tx, number(r.number), useRecord{use: use{last: toMillis(c.lastUsed)}})
+	return true, im.s.uses.Put(tx, number(r.number), useRecord{use: use{last: fields.Millis(c.lastUsed)}})
 }
 
 // share refuses a secret whose start so many others have that to find it would take too long. Error: [*InvalidError].

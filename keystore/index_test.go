@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"pgregory.net/rapid"
+
+	"github.com/postern-auth/postern/internal/fields"
 )
 
 // A row has no room to spare: a million of them are what a million keys cost.
@@ -224,7 +226,7 @@ func TestTenantTable(t *testing.T) {
 
 func TestTimesAreKeptToTheMillisecond(t *testing.T) {
 	for _, at := range []time.Time{{}, time.UnixMilli(1), time.Date(9999, 12, 31, 23, 59, 59, 999e6, time.UTC), time.Unix(0, 999_999_999)} {
-		if got := fromMillis(toMillis(at)); !got.Equal(at.Truncate(time.Millisecond)) || got.Location() != time.UTC {
+		if got := fields.TimeOf(fields.Millis(at)); !got.Equal(at.Truncate(time.Millisecond)) || got.Location() != time.UTC {
 			t.Errorf("%v becomes %v", at, got)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/postern-auth/postern/internal/fields"
 	"github.com/postern-auth/postern/internal/store"
 )
 
@@ -73,7 +74,7 @@ func (s *Store) Create(ctx context.Context, spec KeySpec, now time.Time) (Key, s
 		if err != nil {
 			return nil, err
 		}
-		r = record{Key: k, head: head{tenant: t.number, version: 1, state: codeActive, expires: toMillis(spec.ExpiresAt)}}
+		r = record{Key: k, head: head{tenant: t.number, version: 1, state: codeActive, expires: fields.Millis(spec.ExpiresAt)}}
 		if spec.Permissions == nil {
 			r.Permissions = t.DefaultPermissions
 		}
@@ -116,7 +117,7 @@ func (s *Store) insertMinted(tx *store.Tx, r *record, now time.Time) (Credential
 			return Credential{}, err
 		}
 		r.ID = c.ID
-		first := secret{number: 1, kind: kindMinted, created: toMillis(now), start: c.start(), hash: s.hashOf(c.print())}
+		first := secret{number: 1, kind: kindMinted, created: fields.Millis(now), start: c.start(), hash: s.hashOf(c.print())}
 		copy(first.id[:], c.ID)
 		r.secrets = []secret{first}
 		if err := s.keys.Insert(tx, number(r.number), *r); !errors.Is(err, store.ErrExists) {
@@ -193,7 +194,7 @@ func (s *Store) update(tx *store.Tx, r *record, now time.Time) error {
 	if r.version == math.MaxUint32 {
 		return fmt.Errorf("key %d has had all its versions", r.number)
 	}
-	if r.prune(toMillis(now)) {
+	if r.prune(fields.Millis(now)) {
 		u, err := s.useOf(tx, r.number)
 		if err != nil {
 			return err

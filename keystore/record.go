@@ -3,10 +3,11 @@ package keystore
 import (
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/postern-auth/postern/internal/fields"
 )
 
 // State is what a key is good for.
@@ -175,7 +176,7 @@ func (k secretKind) slow() bool { return k == kindBcrypt || k == kindArgon2id }
 func (r *record) view(t *tenantRow, now time.Time) Key {
 	k := r.Key
 	k.Tenant, k.TenantKind = t.id, t.kind
-	k.State, k.Version, k.ExpiresAt = r.state.state(), r.version, fromMillis(r.expires)
+	k.State, k.Version, k.ExpiresAt = r.state.state(), r.version, fields.TimeOf(r.expires)
 	k.State = k.StateAt(now)
 	k.Start = r.secrets[len(r.secrets)-1].start
 	return k
@@ -183,7 +184,7 @@ func (r *record) view(t *tenantRow, now time.Time) Key {
 
 // withUse adds to k, a view of r, its secrets and what is known of their use.
 func (r *record) withUse(k Key, u useRecord) Key {
-	k.LastUsedAt = fromMillis(u.last)
+	k.LastUsedAt = fields.TimeOf(u.last)
 	k.Secrets = u.show(r.secrets)
 	slices.Reverse(k.Secrets)
 	return k
@@ -196,8 +197,8 @@ func (u *useRecord) show(secrets []secret) []Secret {
 		s := &secrets[i]
 		c := u.of(s.number)
 		all = append(all, Secret{
-			LookupID: s.lookupID(), Start: s.start, CreatedAt: fromMillis(s.created), EndsAt: s.endsAt(),
-			Requests: c.requests, LastUsedAt: fromMillis(c.last),
+			LookupID: s.lookupID(), Start: s.start, CreatedAt: fields.TimeOf(s.created), EndsAt: s.endsAt(),
+			Requests: c.requests, LastUsedAt: fields.TimeOf(c.last),
 		})
 	}
 	return all
@@ -215,45 +216,43 @@ func windows() []Window         { return []Window{WindowSecond, WindowMinute, Wi
 func delegations() []Delegation { return []Delegation{DelegationAny, DelegationNone} }
 
 func (h *head) appendTo(b []byte) []byte {
-	for _, n := range [...]uint32{h.number, h.tenant, h.version, h.batch} {
-		b = binary.BigEndian.AppendUint32(b, n)
-	}
-	b = appendInt64(append(b, byte(h.state)), h.expires)
-	b = appendCount(b, len(h.secrets))
+	b = fields.AppendUint32(b, h.number, h.tenant, h.version, h.batch)
+	b = fields.AppendInt64(append(b, byte(h.state)), h.expires)
+	b = fields.AppendCount(b, len(h.secrets))
 	for i := range h.secrets {
 		s := &h.secrets[i]
 		b = append(binary.BigEndian.AppendUint16(b, s.number), byte(s.kind))
 		b = append(append(b, s.id[:]...), s.hash[:]...)
-		b = appendInt64(appendInt64(b, s.created), s.ends)
+		b = fields.AppendInt64(b, s.created, s.ends)
 	}
 	return b
 }
 
 // read fills h, whose room for secrets it uses again.
-func (h *head) read(r *reader) {
-	h.number, h.tenant, h.version, h.batch = r.uint32(), r.uint32(), r.uint32(), r.uint32()
-	h.state, h.expires = stateCode(r.byte()), r.int64()
+func (h *head) read(r *fields.Reader) {
+	h.number, h.tenant, h.version, h.batch = r.Uint32(), r.Uint32(), r.Uint32(), r.Uint32()
+	h.state, h.expires = stateCode(r.Byte()), r.Int64()
 	h.secrets = h.secrets[:0]
-	n := int(r.byte())
-	r.check(n > 0 && codeActive <= h.state && h.state <= codeRevoked)
-	for i := 0; i < n && !r.bad; i++ {
-		s := secret{number: r.uint16(), kind: secretKind(r.byte())}
-		copy(s.id[:], r.take(idLength))
-		copy(s.hash[:], r.take(len(s.hash)))
-		s.created, s.ends = r.int64(), r.int64()
-		r.check(kindMinted <= s.kind && s.kind <= kindArgon2id)
+	n := int(r.Byte())
+	r.Check(n > 0 && codeActive <= h.state && h.state <= codeRevoked)
+	for i := 0; i < n && !r.Bad(); i++ {
+		s := secret{number: r.Uint16(), kind: secretKind(r.Byte())}
+		copy(s.id[:], r.Take(idLength))
+		copy(s.hash[:], r.Take(len(s.hash)))
+		s.created, s.ends = r.Int64(), r.Int64()
+		r.Check(kindMinted <= s.kind && s.kind <= kindArgon2id)
 		h.secrets = append(h.secrets, s)
 	}
 }
 
 // readEnvironment reads on to where the environment stands. It makes no text of one that h has already.
-func (h *head) readEnvironment(r *reader) {
+func (h *head) readEnvironment(r *fields.Reader) {
 	for range h.secrets {
-		r.take(int(r.byte())) // what is shown of it
-		r.longText()
+		r.Take(int(r.Byte())) // what is shown of it
+		r.LongBytes()
 	}
-	r.take(int(r.byte())) // the key's id
-	if name := r.take(int(r.byte())); string(name) != h.environment {
+	r.Take(int(r.Byte())) // the key's id
+	if name := r.Take(int(r.Byte())); string(name) != h.environment {
 		h.environment = string(name)
 	}
 }
@@ -261,14 +260,12 @@ func (h *head) readEnvironment(r *reader) {
 // decodeHead returns what reads the head of a record into h.
 func decodeHead(h *head) func(version uint8, b []byte) (*head, error) {
 	return func(version uint8, b []byte) (*head, error) {
-		r := reader{rest: b}
+		r := fields.NewReader(b)
 		h.read(&r)
 		h.readEnvironment(&r)
-		if err := checkVersion(version); err != nil {
+		r.Rest() // is for those who need the whole record
+		if err := r.Done(version, codecVersion); err != nil {
 			return nil, err
-		}
-		if r.bad {
-			return nil, errEncoding
 		}
 		return h, nil
 	}
@@ -277,43 +274,41 @@ func decodeHead(h *head) func(version uint8, b []byte) (*head, error) {
 func appendRecord(b []byte, r record) []byte {
 	b = r.appendTo(b)
 	for _, s := range r.secrets {
-		b = appendLongText(appendText(b, s.start), s.slow)
+		b = fields.AppendLongText(fields.AppendText(b, s.start), s.slow)
 	}
-	for _, s := range [...]string{r.ID, r.Environment, r.Name} {
-		b = appendText(b, s)
-	}
-	b = appendLongText(b, r.Description)
+	b = fields.AppendText(b, r.ID, r.Environment, r.Name)
+	b = fields.AppendLongText(b, r.Description)
 	b = appendTexts(b, r.Permissions)
-	b = appendCount(append(b, symbol(delegations(), r.OnBehalfOf)), len(r.CIDRs))
+	b = fields.AppendCount(append(b, symbol(delegations(), r.OnBehalfOf)), len(r.CIDRs))
 	for _, p := range r.CIDRs {
-		b = appendCount(append(appendCount(b, p.Addr().BitLen()/8), p.Addr().AsSlice()...), p.Bits())
+		b = appendPrefix(b, p)
 	}
-	b = appendLongText(b, r.Metadata)
+	b = fields.AppendLongText(b, r.Metadata)
 	b = appendQuota(b, &r.Key)
-	return appendTime(appendTime(b, r.CreatedAt), r.UpdatedAt)
+	return fields.AppendTime(b, r.CreatedAt, r.UpdatedAt)
 }
 
 func decodeRecord(version uint8, b []byte) (record, error) {
 	var rec record
-	r := reader{rest: b}
+	r := fields.NewReader(b)
 	rec.read(&r)
 	for i := range rec.secrets {
 		s := &rec.secrets[i]
-		s.start, s.slow = r.text(), string(r.longText())
+		s.start, s.slow = r.Text(), r.LongText()
 	}
-	rec.ID, rec.Environment, rec.Name = r.text(), r.text(), r.text()
-	rec.Description = string(r.longText())
-	rec.Permissions = r.texts()
+	rec.ID, rec.Environment, rec.Name = r.Text(), r.Text(), r.Text()
+	rec.Description = r.LongText()
+	rec.Permissions = texts(&r)
 	rec.OnBehalfOf = word(&r, delegations())
-	for range r.byte() {
-		rec.CIDRs = append(rec.CIDRs, r.prefix())
+	for range r.Byte() {
+		rec.CIDRs = append(rec.CIDRs, prefix(&r))
 	}
-	if m := r.longText(); len(m) > 0 {
+	if m := r.LongBytes(); len(m) > 0 {
 		rec.Metadata = slices.Clone(m)
 	}
 	readQuota(&r, &rec.Key)
-	rec.CreatedAt, rec.UpdatedAt = r.time(), r.time()
-	if err := errors.Join(checkVersion(version), r.done()); err != nil {
+	rec.CreatedAt, rec.UpdatedAt = r.Time(), r.Time()
+	if err := r.Done(version, codecVersion); err != nil {
 		return record{}, err
 	}
 	return rec, nil
@@ -321,32 +316,28 @@ func decodeRecord(version uint8, b []byte) (record, error) {
 
 // appendQuota adds what limits the number of requests.
 func appendQuota(b []byte, k *Key) []byte {
-	b = appendOptional(b, k.Remaining, appendInt64)
-	b = appendCount(b, len(k.Limits))
+	b = appendOptional(b, k.Remaining, func(b []byte, n int64) []byte { return fields.AppendInt64(b, n) })
+	b = fields.AppendCount(b, len(k.Limits))
 	for _, l := range k.Limits {
-		b = appendInt64(append(b, symbol(windows(), l.Window)), l.Limit)
+		b = fields.AppendInt64(append(b, symbol(windows(), l.Window)), l.Limit)
 	}
 	b = appendOptional(b, k.Refill, func(b []byte, f Refill) []byte {
-		return appendTime(appendDuration(appendInt64(b, f.Amount), f.Interval), f.LastAt)
+		return fields.AppendTime(appendDuration(fields.AppendInt64(b, f.Amount), f.Interval), f.LastAt)
 	})
 	return appendOptional(b, k.RateLimit, func(b []byte, l RateLimit) []byte {
-		enabled := 0
-		if l.Enabled {
-			enabled = 1
-		}
-		return appendInt64(appendDuration(appendCount(b, enabled), l.Window), l.Max)
+		return fields.AppendInt64(appendDuration(fields.AppendBool(b, l.Enabled), l.Window), l.Max)
 	})
 }
 
-func readQuota(r *reader, k *Key) {
-	k.Remaining = optional(r, (*reader).int64)
-	for range r.byte() {
-		k.Limits = append(k.Limits, Limit{Window: word(r, windows()), Limit: r.int64()})
+func readQuota(r *fields.Reader, k *Key) {
+	k.Remaining = optional(r, (*fields.Reader).Int64)
+	for range r.Byte() {
+		k.Limits = append(k.Limits, Limit{Window: word(r, windows()), Limit: r.Int64()})
 	}
-	k.Refill = optional(r, func(r *reader) Refill {
-		return Refill{Amount: r.int64(), Interval: r.duration(), LastAt: r.time()}
+	k.Refill = optional(r, func(r *fields.Reader) Refill {
+		return Refill{Amount: r.Int64(), Interval: duration(r), LastAt: r.Time()}
 	})
-	k.RateLimit = optional(r, func(r *reader) RateLimit {
-		return RateLimit{Enabled: r.bool(), Window: r.duration(), Max: r.int64()}
+	k.RateLimit = optional(r, func(r *fields.Reader) RateLimit {
+		return RateLimit{Enabled: r.Bool(), Window: duration(r), Max: r.Int64()}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/postern-auth/postern/internal/fields"
 	"github.com/postern-auth/postern/internal/store"
 )
 
@@ -312,7 +313,7 @@ func (x *restorer) since(r, was *record) *ending {
 	}
 	if was.version > r.version {
 		for i := range r.secrets {
-			e.ends[r.secrets[i].name()] = -toMillis(x.now) // it was forgotten, unless it is found below
+			e.ends[r.secrets[i].name()] = -fields.Millis(x.now) // it was forgotten, unless it is found below
 		}
 	}
 	for i := range was.secrets {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/postern-auth/postern/internal/fields"
 	"github.com/postern-auth/postern/internal/store"
 )
 
@@ -54,7 +55,7 @@ func (s *Store) Rotate(ctx context.Context, id string, spec RotateSpec, now time
 		if err := rotatable(r, now); err != nil {
 			return err
 		}
-		r.supersede(until, toMillis(now))
+		r.supersede(until, fields.Millis(now))
 		c, err = s.addMinted(tx, r, now)
 		return err
 	})
@@ -69,7 +70,7 @@ func (s *Store) Rotate(ctx context.Context, id string, spec RotateSpec, now time
 func (s *Store) EndOld(ctx context.Context, id string, updatedAt, now time.Time) (Rotation, error) {
 	now = now.UTC().Truncate(time.Millisecond)
 	r, err := s.endSecrets(ctx, "key.end_old", id, updatedAt, now, func(_ *store.Tx, r *record) error {
-		r.endOld(toMillis(now))
+		r.endOld(fields.Millis(now))
 		return nil
 	})
 	if err != nil {
@@ -89,7 +90,7 @@ func (s *Store) PlanRotate(ctx context.Context, id string, overlap time.Duration
 		if err := rotatable(r, now); err != nil {
 			return err
 		}
-		r.supersede(until, toMillis(now))
+		r.supersede(until, fields.Millis(now))
 		_, err := s.home(r)
 		return err
 	})
@@ -99,7 +100,7 @@ func (s *Store) PlanRotate(ctx context.Context, id string, overlap time.Duration
 func (s *Store) PlanEndOld(ctx context.Context, id string, now time.Time) (Rotation, error) {
 	now = now.UTC().Truncate(time.Millisecond)
 	return s.plan(ctx, id, now, func(r *record) error {
-		r.endOld(toMillis(now))
+		r.endOld(fields.Millis(now))
 		return nil
 	})
 }
@@ -110,12 +111,12 @@ func endOf(overlap time.Duration, now time.Time) (int64, error) {
 		return 0, &InvalidError{"overlap", "is less than 0", "write it like 72h; 0 ends all other secrets at once"}
 	}
 	until := now.Add(overlap)
-	return toMillis(until), checkTime("overlap", until)
+	return fields.Millis(until), checkTime("overlap", until)
 }
 
 // rotatable says whether a new secret of r would be good for anything.
 func rotatable(r *record, now time.Time) error {
-	if r.expires != 0 && toMillis(now) >= r.expires {
+	if r.expires != 0 && fields.Millis(now) >= r.expires {
 		return ErrExpired
 	}
 	return nil
@@ -203,7 +204,7 @@ func (s *Store) addMinted(tx *store.Tx, r *record, now time.Time) (Credential, e
 		return Credential{}, err
 	}
 	last := r.secrets[len(r.secrets)-1].number
-	forgettable := func(s secret) bool { return s.kind == kindMinted && s.over(toMillis(now)) }
+	forgettable := func(s secret) bool { return s.kind == kindMinted && s.over(fields.Millis(now)) }
 	if last == maxRotations || len(r.secrets) >= maxSecrets && !slices.ContainsFunc(r.secrets, forgettable) {
 		return Credential{}, errors.New("it has had all the secrets that a key can have")
 	}
@@ -218,7 +219,7 @@ func (s *Store) addMinted(tx *store.Tx, r *record, now time.Time) (Credential, e
 			}
 			continue
 		}
-		fresh := secret{number: last + 1, kind: kindMinted, created: toMillis(now), start: c.start(), hash: s.hashOf(c.print())}
+		fresh := secret{number: last + 1, kind: kindMinted, created: fields.Millis(now), start: c.start(), hash: s.hashOf(c.print())}
 		copy(fresh.id[:], c.ID)
 		r.secrets = append(r.secrets, fresh)
 		return c, nil
@@ -285,7 +286,7 @@ func (r *record) prune(now int64) bool {
 	ended := 0
 	for i, s := range slices.Backward(r.secrets) {
 		if i < len(r.secrets)-1 && s.kind == kindMinted && s.over(now) {
-			if ended++; ended > maxEnded || now-toMillis(s.endsAt()) >= keepEnded.Milliseconds() {
+			if ended++; ended > maxEnded || now-fields.Millis(s.endsAt()) >= keepEnded.Milliseconds() {
 				continue
 			}
 		}
@@ -311,7 +312,7 @@ func (s *secret) end(now int64) { s.ends = -now }
 func (s *secret) over(now int64) bool { return s.ends != 0 && now >= s.ends }
 
 // endsAt is when s ends or ended; zero: with the key.
-func (s *secret) endsAt() time.Time { return fromMillis(max(s.ends, -s.ends)) }
+func (s *secret) endsAt() time.Time { return fields.TimeOf(max(s.ends, -s.ends)) }
 
 // name is what records of audit call s: its lookup id or, where it has none, its number.
 func (s *secret) name() string {

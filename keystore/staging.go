@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/postern-auth/postern/internal/fields"
 	"github.com/postern-auth/postern/internal/store"
 )
 
@@ -65,12 +66,12 @@ type staging struct {
 	started time.Time
 }
 
-func appendStaging(b []byte, s staging) []byte { return appendTime(b, s.started) }
+func appendStaging(b []byte, s staging) []byte { return fields.AppendTime(b, s.started) }
 
 func decodeStaging(version uint8, b []byte) (staging, error) {
-	r := reader{rest: b}
-	s := staging{started: r.time()}
-	if err := errors.Join(checkVersion(version), r.done()); err != nil {
+	r := fields.NewReader(b)
+	s := staging{started: r.Time()}
+	if err := r.Done(version, codecVersion); err != nil {
 		return staging{}, err
 	}
 	return s, nil

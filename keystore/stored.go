@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postern-auth/postern/internal/fields"
 	"github.com/postern-auth/postern/internal/store"
 )
 
@@ -92,7 +93,7 @@ func (s *Store) stored(r *record) []StoredSecret {
 		}
 		all[len(all)-1-i] = StoredSecret{
 			Kind: hashKinds()[c.kind-kindMinted], LookupID: c.lookupID(), Hash: hash,
-			Start: c.start, CreatedAt: fromMillis(c.created), EndsAt: c.endsAt(),
+			Start: c.start, CreatedAt: fields.TimeOf(c.created), EndsAt: c.endsAt(),
 		}
 	}
 	return all
@@ -106,7 +107,7 @@ func (im *importer) secretsOf(line *ImportedKey, created time.Time) ([]secret, e
 		}
 		h := im.s.hashers.get()
 		defer im.s.hashers.put(h)
-		return []secret{{number: 1, kind: kindSHA256, hash: *h.foreign(line.Hash), created: toMillis(created), start: line.Start}}, nil
+		return []secret{{number: 1, kind: kindSHA256, hash: *h.foreign(line.Hash), created: fields.Millis(created), start: line.Start}}, nil
 	}
 	if n := len(line.Secrets); n == 0 || n > maxSecrets {
 		return nil, &InvalidError{"secrets", fmt.Sprintf("are %d, and 1 to %d are possible", n, maxSecrets), ""}
@@ -119,7 +120,7 @@ func (im *importer) secretsOf(line *ImportedKey, created time.Time) ([]secret, e
 			return nil, err
 		}
 		if c.number = uint16(at + 1); c.created == 0 { //nolint:gosec // bounded above
-			c.created = toMillis(created)
+			c.created = fields.Millis(created)
 		}
 		if slices.ContainsFunc(all[at+1:], func(o secret) bool { return o.known() == c.known() || c.lookupID() != "" && o.id == c.id }) {
 			return nil, &InvalidError{"secrets", "hold one secret twice", "export the keys again with: postern keys export"}
@@ -139,8 +140,8 @@ func (im *importer) secret(s *StoredSecret, id string) (c secret, err error) {
 			return c, err
 		}
 	}
-	c.start, c.created, c.ends = s.Start, toMillis(s.CreatedAt), toMillis(s.EndsAt)
-	if c.over(toMillis(im.now)) {
+	c.start, c.created, c.ends = s.Start, fields.Millis(s.CreatedAt), fields.Millis(s.EndsAt)
+	if c.over(fields.Millis(im.now)) {
 		c.end(c.ends) // for good, whatever a clock will say
 	}
 	switch isLookupID := len(s.LookupID) == idLength && base62Characters().hold(s.LookupID); {

@@ -1,11 +1,11 @@
 package keystore
 
 import (
-	"encoding/binary"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/postern-auth/postern/internal/fields"
 )
 
 // Kind says what a tenant is.
@@ -66,23 +66,21 @@ func kinds() []Kind               { return []Kind{KindAccount, KindOrganization}
 func tenantStates() []TenantState { return []TenantState{TenantActive, TenantSuspended} }
 
 func appendTenant(b []byte, t tenantRecord) []byte {
-	for _, n := range [...]uint32{t.number, t.version, t.batch} {
-		b = binary.BigEndian.AppendUint32(b, n)
-	}
+	b = fields.AppendUint32(b, t.number, t.version, t.batch)
 	b = append(b, symbol(kinds(), t.Kind), symbol(tenantStates(), t.State))
-	b = appendText(appendLongText(appendText(b, t.ID), t.Name), t.Tier)
+	b = fields.AppendText(fields.AppendLongText(fields.AppendText(b, t.ID), t.Name), t.Tier)
 	b = appendTexts(b, t.DefaultPermissions)
-	return appendTime(appendTime(b, t.CreatedAt), t.UpdatedAt)
+	return fields.AppendTime(b, t.CreatedAt, t.UpdatedAt)
 }
 
 func decodeTenant(version uint8, b []byte) (tenantRecord, error) {
-	r := reader{rest: b}
-	t := tenantRecord{number: r.uint32(), version: r.uint32(), batch: r.uint32()}
+	r := fields.NewReader(b)
+	t := tenantRecord{number: r.Uint32(), version: r.Uint32(), batch: r.Uint32()}
 	t.Kind, t.State = word(&r, kinds()), word(&r, tenantStates())
-	t.ID, t.Name, t.Tier = r.text(), string(r.longText()), r.text()
-	t.DefaultPermissions = r.texts()
-	t.CreatedAt, t.UpdatedAt = r.time(), r.time()
-	if err := errors.Join(checkVersion(version), r.done()); err != nil {
+	t.ID, t.Name, t.Tier = r.Text(), r.LongText(), r.Text()
+	t.DefaultPermissions = texts(&r)
+	t.CreatedAt, t.UpdatedAt = r.Time(), r.Time()
+	if err := r.Done(version, codecVersion); err != nil {
 		return tenantRecord{}, err
 	}
 	return t, nil

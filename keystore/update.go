@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/postern-auth/postern/internal/fields"
 	"github.com/postern-auth/postern/internal/store"
 )
 
@@ -63,7 +64,7 @@ func (r *record) endText() string {
 	if r.expires == 0 {
 		return never
 	}
-	return fromMillis(r.expires).Format(time.RFC3339Nano)
+	return fields.TimeOf(r.expires).Format(time.RFC3339Nano)
 }
 
 // check checks what can be known without the key, and gives it the form in which it is stored.
@@ -109,8 +110,8 @@ func (c *KeyChange) apply(r *record, now time.Time) (changed []string, err error
 	note("permissions", replaceList(&r.Permissions, c.Permissions))
 	note("cidrs", replaceList(&r.CIDRs, c.CIDRs))
 	if c.ExpiresAt != nil {
-		end := toMillis(*c.ExpiresAt)
-		if end != r.expires && end != 0 && end <= toMillis(now) {
+		end := fields.Millis(*c.ExpiresAt)
+		if end != r.expires && end != 0 && end <= fields.Millis(now) {
 			return nil, &InvalidError{"expires_at", "is not in the future", "postern keys disable or revoke end a key at once"}
 		}
 		note("expires_at", replace(&r.expires, &end))

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/postern-auth/postern/internal/fields"
 	"github.com/postern-auth/postern/internal/store"
 )
 
@@ -65,7 +66,7 @@ func (u *use) add(more use) {
 
 func appendUse(b []byte, u useRecord) []byte {
 	b = u.appendTo(b)
-	b = appendCount(b, len(u.secrets))
+	b = fields.AppendCount(b, len(u.secrets))
 	for _, s := range u.secrets {
 		b = s.appendTo(binary.BigEndian.AppendUint16(b, s.number))
 	}
@@ -73,22 +74,22 @@ func appendUse(b []byte, u useRecord) []byte {
 }
 
 func (u use) appendTo(b []byte) []byte {
-	return appendInt64(binary.BigEndian.AppendUint64(b, u.requests), u.last)
+	return fields.AppendInt64(binary.BigEndian.AppendUint64(b, u.requests), u.last)
 }
 
 func decodeUse(version uint8, b []byte) (useRecord, error) {
-	r := reader{rest: b}
-	u := useRecord{use: r.use()}
-	for range r.byte() {
-		u.secrets = append(u.secrets, secretUse{r.uint16(), r.use()})
+	r := fields.NewReader(b)
+	u := useRecord{use: readUse(&r)}
+	for range r.Byte() {
+		u.secrets = append(u.secrets, secretUse{r.Uint16(), readUse(&r)})
 	}
-	if err := errors.Join(checkVersion(version), r.done()); err != nil {
+	if err := r.Done(version, codecVersion); err != nil {
 		return useRecord{}, err
 	}
 	return u, nil
 }
 
-func (r *reader) use() use { return use{requests: r.uint64(), last: r.int64()} }
+func readUse(r *fields.Reader) use { return use{requests: r.Uint64(), last: r.Int64()} }
 
 // tally counts the requests of the rows of one block since they were last written down.
 type tally struct {

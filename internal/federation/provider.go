@@ -1,7 +1,6 @@
 package federation
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/url"
@@ -10,6 +9,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/postern-auth/postern/internal/fields"
 )
 
 // What a provider may hold, in characters.
@@ -65,35 +66,28 @@ type providerRecord struct {
 func (p *providerRecord) key() []byte { return p.owner.key(p.ID) }
 
 func appendProvider(b []byte, p providerRecord) []byte {
-	b = binary.BigEndian.AppendUint32(b, p.version)
-	b = appendText(appendText(b, p.owner.Tenant), p.owner.Environment)
-	b = appendBools(b, p.deleted, p.AutoCreateUsers, p.IsActive)
-	for _, s := range [...]string{p.ID, string(p.DefaultMembershipTier)} {
-		b = appendText(b, s)
-	}
-	for _, s := range [...]string{p.DisplayName, p.Issuer, p.JWKSURI, p.UserIDClaim, p.EmailClaim, p.NameClaim} {
-		b = appendLongText(b, s)
-	}
-	b = appendCount(b, len(p.AllowedAudiences))
-	for _, s := range p.AllowedAudiences {
-		b = appendLongText(b, s)
-	}
-	return appendTime(appendTime(b, p.CreatedAt), p.UpdatedAt)
+	b = fields.AppendUint32(b, p.version)
+	b = fields.AppendText(b, p.owner.Tenant, p.owner.Environment)
+	b = fields.AppendBool(b, p.deleted, p.AutoCreateUsers, p.IsActive)
+	b = fields.AppendText(b, p.ID, string(p.DefaultMembershipTier))
+	b = fields.AppendLongText(b, p.DisplayName, p.Issuer, p.JWKSURI, p.UserIDClaim, p.EmailClaim, p.NameClaim)
+	b = fields.AppendLongText(fields.AppendCount(b, len(p.AllowedAudiences)), p.AllowedAudiences...)
+	return fields.AppendTime(b, p.CreatedAt, p.UpdatedAt)
 }
 
 func decodeProvider(version uint8, b []byte) (providerRecord, error) {
-	r := reader{rest: b}
-	p := providerRecord{version: r.uint32(), owner: r.owner(), deleted: r.bool()}
-	p.AutoCreateUsers, p.IsActive = r.bool(), r.bool()
-	p.ID, p.DefaultMembershipTier = r.text(), Tier(r.text())
+	r := fields.NewReader(b)
+	p := providerRecord{version: r.Uint32(), owner: readOwner(&r), deleted: r.Bool()}
+	p.AutoCreateUsers, p.IsActive = r.Bool(), r.Bool()
+	p.ID, p.DefaultMembershipTier = r.Text(), Tier(r.Text())
 	for _, s := range [...]*string{&p.DisplayName, &p.Issuer, &p.JWKSURI, &p.UserIDClaim, &p.EmailClaim, &p.NameClaim} {
-		*s = r.longText()
+		*s = r.LongText()
 	}
-	for range r.byte() {
-		p.AllowedAudiences = append(p.AllowedAudiences, r.longText())
+	for range r.Byte() {
+		p.AllowedAudiences = append(p.AllowedAudiences, r.LongText())
 	}
-	p.CreatedAt, p.UpdatedAt = r.time(), r.time()
-	if err := r.done(version); err != nil {
+	p.CreatedAt, p.UpdatedAt = r.Time(), r.Time()
+	if err := r.Done(version, codecVersion); err != nil {
 		return providerRecord{}, err
 	}
 	return p, nil

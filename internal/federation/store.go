@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/postern-auth/postern/internal/fields"
 	"github.com/postern-auth/postern/internal/store"
 )
 
@@ -79,6 +80,12 @@ const (
 )
 
 // tables are what the file holds for this package.
+// codecVersion is the version of all that the decoders here read. A later one is added beside it, never in its place.
+const codecVersion = 1
+
+// toStored is t as it is stored.
+func toStored(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
 type tables struct {
 	providers *store.Table[providerRecord] // by owner and id
 	users     *store.Table[userRecord]     // by owner and number
@@ -123,18 +130,16 @@ type linkRecord struct {
 func (l *linkRecord) key() []byte { return l.owner.key(l.Provider, l.ExternalID) }
 
 func appendLink(b []byte, l linkRecord) []byte {
-	for _, s := range [...]string{l.owner.Tenant, l.owner.Environment, l.Provider, l.ExternalID, l.user} {
-		b = appendText(b, s)
-	}
-	return appendTime(b, l.made)
+	b = fields.AppendText(b, l.owner.Tenant, l.owner.Environment, l.Provider, l.ExternalID, l.user)
+	return fields.AppendTime(b, l.made)
 }
 
 func decodeLink(version uint8, b []byte) (linkRecord, error) {
-	r := reader{rest: b}
-	l := linkRecord{owner: r.owner()}
-	l.Provider, l.ExternalID, l.user = r.text(), r.text(), r.text()
-	l.made = r.time()
-	if err := r.done(version); err != nil {
+	r := fields.NewReader(b)
+	l := linkRecord{owner: readOwner(&r)}
+	l.Provider, l.ExternalID, l.user = r.Text(), r.Text(), r.Text()
+	l.made = r.Time()
+	if err := r.Done(version, codecVersion); err != nil {
 		return linkRecord{}, err
 	}
 	return l, nil
@@ -149,16 +154,16 @@ type requestRecord struct {
 }
 
 func appendRequest(b []byte, q requestRecord) []byte {
-	b = appendText(appendText(b, q.owner.Tenant), q.owner.Environment)
-	b = appendText(appendLongText(b, q.key), q.user)
-	return appendTime(b, q.made)
+	b = fields.AppendText(b, q.owner.Tenant, q.owner.Environment)
+	b = fields.AppendText(fields.AppendLongText(b, q.key), q.user)
+	return fields.AppendTime(b, q.made)
 }
 
 func decodeRequest(version uint8, b []byte) (requestRecord, error) {
-	r := reader{rest: b}
-	q := requestRecord{owner: r.owner(), key: r.longText()}
-	q.user, q.made = r.text(), r.time()
-	if err := r.done(version); err != nil {
+	r := fields.NewReader(b)
+	q := requestRecord{owner: readOwner(&r), key: r.LongText()}
+	q.user, q.made = r.Text(), r.Time()
+	if err := r.Done(version, codecVersion); err != nil {
 		return requestRecord{}, err
 	}
 	return q, nil

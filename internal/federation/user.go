@@ -2,12 +2,13 @@ package federation
 
 import (
 	"crypto/rand"
-	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/postern-auth/postern/internal/fields"
 )
 
 // What a user and a link may hold.
@@ -52,25 +53,25 @@ type userRecord struct {
 func (u *userRecord) key() []byte { return userKey(u.Owner, u.number) }
 
 // userKey has an owner's users in the order in which they were made.
-func userKey(o Owner, number uint32) []byte { return binary.BigEndian.AppendUint32(o.prefix(), number) }
+func userKey(o Owner, number uint32) []byte { return fields.AppendUint32(o.prefix(), number) }
 
 func appendUser(b []byte, u userRecord) []byte {
-	b = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(b, u.number), u.version)
-	b = appendText(appendText(b, u.Owner.Tenant), u.Owner.Environment)
-	b = appendBools(b, u.IsActive, u.IsTestUser)
-	b = appendText(appendText(appendText(b, u.ID), u.Email), string(u.MembershipTier))
-	b = appendLongText(b, u.DisplayName)
-	return appendTime(appendTime(b, u.CreatedAt), u.UpdatedAt)
+	b = fields.AppendUint32(b, u.number, u.version)
+	b = fields.AppendText(b, u.Owner.Tenant, u.Owner.Environment)
+	b = fields.AppendBool(b, u.IsActive, u.IsTestUser)
+	b = fields.AppendText(b, u.ID, u.Email, string(u.MembershipTier))
+	b = fields.AppendLongText(b, u.DisplayName)
+	return fields.AppendTime(b, u.CreatedAt, u.UpdatedAt)
 }
 
 func decodeUser(version uint8, b []byte) (userRecord, error) {
-	r := reader{rest: b}
-	u := userRecord{number: r.uint32(), version: r.uint32()}
-	u.Owner, u.IsActive, u.IsTestUser = r.owner(), r.bool(), r.bool()
-	u.ID, u.Email, u.MembershipTier = r.text(), r.text(), Tier(r.text())
-	u.DisplayName = r.longText()
-	u.CreatedAt, u.UpdatedAt = r.time(), r.time()
-	if err := r.done(version); err != nil {
+	r := fields.NewReader(b)
+	u := userRecord{number: r.Uint32(), version: r.Uint32()}
+	u.Owner, u.IsActive, u.IsTestUser = readOwner(&r), r.Bool(), r.Bool()
+	u.ID, u.Email, u.MembershipTier = r.Text(), r.Text(), Tier(r.Text())
+	u.DisplayName = r.LongText()
+	u.CreatedAt, u.UpdatedAt = r.Time(), r.Time()
+	if err := r.Done(version, codecVersion); err != nil {
 		return userRecord{}, err
 	}
 	return u, nil

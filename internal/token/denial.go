@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/postern-auth/postern/internal/fields"
 	"github.com/postern-auth/postern/internal/store"
 )
 
@@ -39,26 +40,26 @@ type denial struct {
 
 // key is where the denial stands in the table.
 func (n denyName) key() []byte {
-	return appendTexts([]byte{byte(n.kind)}, n.tenant, n.environment, n.id)
+	return fields.AppendLongText([]byte{byte(n.kind)}, n.tenant, n.environment, n.id)
 }
 
 // newDenials is the table of revocations. It stands in the feed, so that others who follow the file will know.
 func newDenials() *store.Table[denial] {
-	return store.NewTable(store.Schema[denial]{
-		Name: "denials", Version: codecVersion,
-		Encode: func(b []byte, d denial) []byte { return appendTimes(append(b, d.key()...), d.at, d.until) },
-		Decode: func(version uint8, b []byte) (denial, error) {
-			r := reader{rest: b}
-			d := denial{denyName: denyName{denialKind(r.byte()), r.text(), r.text(), r.text()}, at: r.time(), until: r.time()}
-			if err := r.done(version); err != nil {
-				return denial{}, err
-			}
-			if d.kind > denyKey {
-				return denial{}, errEncoding
-			}
-			return d, nil
-		},
-	})
+	return store.NewTable(store.Schema[denial]{Name: "denials", Version: codecVersion, Encode: appendDenial, Decode: decodeDenial})
+}
+
+func appendDenial(b []byte, d denial) []byte {
+	return fields.AppendTime(append(b, d.key()...), d.at, d.until)
+}
+
+func decodeDenial(version uint8, b []byte) (denial, error) {
+	r := fields.NewReader(b)
+	d := denial{denyName: denyName{denialKind(r.Byte()), r.LongText(), r.LongText(), r.LongText()}, at: r.Time(), until: r.Time()}
+	r.Check(d.kind <= denyKey)
+	if err := r.Done(version, codecVersion); err != nil {
+		return denial{}, err
+	}
+	return d, nil
 }
 
 // shardCount is the number of parts of the deny list, each with a lock of its own.

@@ -162,3 +162,30 @@ func Harm(tx *store.Tx, what string) error {
 	}
 	panic(what)
 }
+
+// Reencode decodes b as each kind of record that it can be, and encodes that again.
+func Reencode(version uint8, b []byte) map[string][]byte {
+	all := make(map[string][]byte)
+	reencode(all, "session", version, b, decodeSession, appendSession)
+	reencode(all, "denial", version, b, decodeDenial, appendDenial)
+	reencode(all, "signing key", version, b, decodeKey, appendKey)
+	return all
+}
+
+func reencode[R any](all map[string][]byte, kind string, version uint8, b []byte, decode func(uint8, []byte) (R, error), encode func([]byte, R) []byte) {
+	if r, err := decode(version, b); err == nil {
+		all[kind] = encode(nil, r)
+	}
+}
+
+// Encodings are samples of each kind of record.
+func Encodings() [][]byte {
+	at := time.UnixMilli(1).UTC()
+	k := sealedKey{Key: Key{ID: "k", Algorithm: EdDSA, PublishedAt: at}, sealed: []byte("sealed")}
+	s := Session{
+		ID: "s9", Tenant: "acme", Environment: "LIVE", User: "u", OpenedAt: at, spent: spentRefresh{number: 1, at: at}, next: 3,
+		ready: []readyRefresh{{number: 2, expires: at}}, ended: []uint32{0},
+	}
+	d := denial{denyName: denyName{denyUser, "acme", "LIVE", "u"}, at: at, until: at}
+	return [][]byte{appendKey(nil, k), appendSession(nil, s), appendDenial(nil, d)}
+}

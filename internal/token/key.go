@@ -1,9 +1,11 @@
 package token
 
 import (
+	"bytes"
 	"crypto"
 	"time"
 
+	"github.com/postern-auth/postern/internal/fields"
 	"github.com/postern-auth/postern/internal/store"
 )
 
@@ -55,7 +57,7 @@ func (k *Key) setState() {
 
 // appendFacts appends all that the seal of k is bound to.
 func appendFacts(b []byte, k *Key) []byte {
-	return appendTimes(appendTexts(b, k.ID, string(k.Algorithm)), k.PublishedAt, k.SignsFrom, k.BeganAt, k.RetiredAt)
+	return fields.AppendTime(fields.AppendLongText(b, k.ID, string(k.Algorithm)), k.PublishedAt, k.SignsFrom, k.BeganAt, k.RetiredAt)
 }
 
 // seal returns k as it is stored.
@@ -70,20 +72,25 @@ func (s *secrets) unsealed(k *sealedKey) (key, error) {
 	return key{Key: k.Key, private: private}, err
 }
 
+// codecVersion is the version of all that the decoders here read. A later one is added beside it, never in its place.
+const codecVersion = 1
+
 // newKeys is the table of signing keys: key id → key.
 func newKeys() *store.Table[sealedKey] {
-	return store.NewTable(store.Schema[sealedKey]{
-		Name: "signing_keys", Version: codecVersion,
-		Encode: func(b []byte, k sealedKey) []byte { return appendBytes(appendFacts(b, &k.Key), k.sealed) },
-		Decode: func(version uint8, b []byte) (sealedKey, error) {
-			r := reader{rest: b}
-			k := sealedKey{Key: Key{ID: r.text(), Algorithm: Algorithm(r.text()), PublishedAt: r.time(), SignsFrom: r.time(), BeganAt: r.time(), RetiredAt: r.time()}}
-			k.sealed = append([]byte(nil), r.bytes()...)
-			k.setState()
-			if err := r.done(version); err != nil {
-				return sealedKey{}, err
-			}
-			return k, nil
-		},
-	})
+	return store.NewTable(store.Schema[sealedKey]{Name: "signing_keys", Version: codecVersion, Encode: appendKey, Decode: decodeKey})
+}
+
+func appendKey(b []byte, k sealedKey) []byte {
+	return fields.AppendLongText(appendFacts(b, &k.Key), k.sealed)
+}
+
+func decodeKey(version uint8, b []byte) (sealedKey, error) {
+	r := fields.NewReader(b)
+	k := sealedKey{Key: Key{ID: r.LongText(), Algorithm: Algorithm(r.LongText()), PublishedAt: r.Time(), SignsFrom: r.Time(), BeganAt: r.Time(), RetiredAt: r.Time()}}
+	k.sealed = bytes.Clone(r.LongBytes())
+	k.setState()
+	if err := r.Done(version, codecVersion); err != nil {
+		return sealedKey{}, err
+	}
+	return k, nil
 }

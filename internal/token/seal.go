@@ -10,6 +10,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+
+	"github.com/postern-auth/postern/internal/fields"
 )
 
 // minSecretLength is how long Options.Secret must be, in bytes.
@@ -63,7 +65,7 @@ func (s *secrets) sealKey(key crypto.Signer, bound []byte) ([]byte, error) {
 func (s *secrets) unsealKey(sealed []byte, a Algorithm, bound []byte) (crypto.Signer, error) {
 	n := s.seal.NonceSize()
 	if len(sealed) < n {
-		return nil, fmt.Errorf("%w: %w", ErrSealed, errEncoding)
+		return nil, fmt.Errorf("%w: %w", ErrSealed, fields.ErrEncoding)
 	}
 	der, err := s.seal.Open(nil, sealed[:n], sealed[n:], bound)
 	if err != nil {
@@ -72,7 +74,7 @@ func (s *secrets) unsealKey(sealed []byte, a Algorithm, bound []byte) (crypto.Si
 	key, err := a.parse(der)
 	clear(der)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrSealed, errors.Join(errEncoding, err))
+		return nil, fmt.Errorf("%w: %w", ErrSealed, errors.Join(fields.ErrEncoding, err))
 	}
 	return key, nil
 }

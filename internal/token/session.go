@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/postern-auth/postern/internal/fields"
 	"github.com/postern-auth/postern/internal/store"
 )
 
@@ -54,7 +55,7 @@ const (
 const indexUser = "user" // of sessions: tenant, environment, user
 
 func userKey(tenant, environment, user string) []byte {
-	return appendTexts(nil, tenant, environment, user)
+	return fields.AppendLongText[string](nil, tenant, environment, user)
 }
 
 // newSessions is the table of sessions: id → session. Requests change it, so it stands outside revision and feed.
@@ -68,38 +69,35 @@ func newSessions() *store.Table[Session] {
 }
 
 func appendSession(b []byte, s Session) []byte {
-	b = appendTexts(b, s.ID, s.Tenant, s.Environment, s.User, s.Provider, s.ExternalID, s.KeyID)
-	b = appendTimes(b, s.OpenedAt, s.EndsAt, s.spent.at)
-	b = append(binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(b, s.next), s.spent.number), s.spent.hash[:]...)
-	b = binary.AppendUvarint(b, uint64(len(s.ready)))
+	b = fields.AppendLongText(b, s.ID, s.Tenant, s.Environment, s.User, s.Provider, s.ExternalID, s.KeyID)
+	b = fields.AppendTime(b, s.OpenedAt, s.EndsAt, s.spent.at)
+	b = append(fields.AppendUint32(b, s.next, s.spent.number), s.spent.hash[:]...)
+	b = fields.AppendCount(b, len(s.ready))
 	for _, t := range s.ready {
-		b = appendTimes(append(binary.BigEndian.AppendUint32(b, t.number), t.hash[:]...), t.expires)
+		b = fields.AppendTime(append(fields.AppendUint32(b, t.number), t.hash[:]...), t.expires)
 	}
-	b = binary.AppendUvarint(b, uint64(len(s.ended)))
-	for _, n := range s.ended {
-		b = binary.BigEndian.AppendUint32(b, n)
-	}
-	return b
+	b = binary.BigEndian.AppendUint16(b, uint16(len(s.ended))) //nolint:gosec // at most maxEnded
+	return fields.AppendUint32(b, s.ended...)
 }
 
 func decodeSession(version uint8, b []byte) (Session, error) {
-	r := reader{rest: b}
+	r := fields.NewReader(b)
 	s := Session{
-		ID: r.text(), Tenant: r.text(), Environment: r.text(), User: r.text(), Provider: r.text(), ExternalID: r.text(), KeyID: r.text(),
-		OpenedAt: r.time(), EndsAt: r.time(), spent: spentRefresh{at: r.time()},
+		ID: r.LongText(), Tenant: r.LongText(), Environment: r.LongText(), User: r.LongText(), Provider: r.LongText(), ExternalID: r.LongText(), KeyID: r.LongText(),
+		OpenedAt: r.Time(), EndsAt: r.Time(), spent: spentRefresh{at: r.Time()},
 	}
-	s.next, s.spent.number = r.uint32(), r.uint32()
-	copy(s.spent.hash[:], r.take(32))
-	for range min(r.count(), maxReady+1) {
-		t := readyRefresh{number: r.uint32()}
-		copy(t.hash[:], r.take(32))
-		t.expires = r.time()
+	s.next, s.spent.number = r.Uint32(), r.Uint32()
+	copy(s.spent.hash[:], r.Take(32))
+	for range r.Byte() {
+		t := readyRefresh{number: r.Uint32()}
+		copy(t.hash[:], r.Take(32))
+		t.expires = r.Time()
 		s.ready = append(s.ready, t)
 	}
-	for range min(r.count(), maxEnded+1) {
-		s.ended = append(s.ended, r.uint32())
+	for range r.Uint16() {
+		s.ended = append(s.ended, r.Uint32())
 	}
-	if err := r.done(version); err != nil {
+	if err := r.Done(version, codecVersion); err != nil {
 		return Session{}, err
 	}
 	return s, nil
