@@ -118,14 +118,27 @@ func TestTokensOfAnIssuerPass(t *testing.T) {
 			time.Now().Add(exp).Unix(), more)
 	}
 	good := sign(claims(time.Hour, ""))
+	bad := map[string]string{
+		"token_expired":        sign(claims(-time.Hour, "")),
+		"token_not_yet_valid":  sign(claims(time.Hour, fmt.Sprintf(`,"nbf":%d`, time.Now().Add(30*time.Minute).Unix()))),
+		"token_issuer_unknown": sign(strings.Replace(claims(time.Hour, ""), ".com/", ".com", 1)),
+		"token_audience":       sign(strings.Replace(claims(time.Hour, ""), "api.example.com", "other.example.com", 1)),
+		"token_lifetime":       sign(claims(48*time.Hour, "")),
+		"token_claims":         sign(strings.Replace(claims(time.Hour, ""), `"sub":`, `"sup":`, 1)),
+		"token_malformed":      strings.Replace(good, ".", "x.", 1),
+		"token_signature":      good[:len(good)-4] + "AAAA",
+	}
 	for _, d := range g.doors(t) {
 		got := d.allowed(t, c.shut, "Authorization: Bearer "+good)
 		arrives(t, map[string]string{
 			"x-tenant-id": "default", "x-environment": "LIVE", "x-api-key-id": "", "x-on-behalf-of": "auth0|ada", "x-user-id": "auth0|ada",
 			"x-permissions": "note:create,note:read", "authorization": "",
 		}, got)
-		c.refused.is(t, g.refused(t, d, c.shut, "Authorization: Bearer "+sign(claims(-time.Hour, ""))))
-		c.refused.is(t, g.refused(t, d, c.shut, "Authorization: Bearer "+strings.Replace(good, ".", "x.", 1)))
+		for reason, text := range bad {
+			r := g.refused(t, d, c.shut, "Authorization: Bearer "+text)
+			c.refused.is(t, r)
+			g.because(t, reason, r)
+		}
 		c.forbidden.is(t, g.refused(t, d, c.shut, "Authorization: Bearer "+good, "X-On-Behalf-Of: bob"))
 	}
 	// Other keys in the file: the old ones are gone with the next reading of it.
