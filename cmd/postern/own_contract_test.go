@@ -24,7 +24,8 @@ import (
 // contract is the document of one site.
 type contract struct {
 	*openapi3.T
-	codes []string // of the endpoints' own errors
+	codes []string  // of the endpoints' own errors
+	done  *sync.Map // "METHOD path" → true: calls that succeeded
 }
 
 // contracts are those that were read. *api.Site → contract
@@ -48,23 +49,23 @@ func contractOf(tb testing.TB, site *api.Site) contract {
 		tb.Fatalf("the document: %v\n%s", err, text)
 	}
 	common := api.Codes(api.FormMKA1) // of paths, methods and bodies: wherever there are such
-	c := contract{doc, slices.DeleteFunc(api.Codes(site.Form), func(code string) bool { return slices.Contains(common, code) })}
+	c := contract{doc, slices.DeleteFunc(api.Codes(site.Form), func(code string) bool { return slices.Contains(common, code) }), new(sync.Map)}
 	contracts.Store(site, c)
 	return c
 }
 
-// find returns what the document has at a path as it was sent; nil: nothing.
-func (c contract) find(path string) *openapi3.PathItem {
+// find returns where in the document a path is that was sent, and what is there; nil: nothing.
+func (c contract) find(path string) (string, *openapi3.PathItem) {
 	if item := c.Paths.Value(path); item != nil {
-		return item
+		return path, item
 	}
 	above := path[:strings.LastIndexByte(path, '/')+1]
 	for template, item := range c.Paths.Map() {
 		if rest, ok := strings.CutPrefix(template, above); ok && strings.HasPrefix(rest, "{") && path != above {
-			return item
+			return template, item
 		}
 	}
-	return nil
+	return "", nil
 }
 
 // check says how a call and its reply differ from the document; "": they do not.
@@ -73,7 +74,7 @@ func (c contract) check(method, path string, sent body, got answer) string {
 		return "" // the server's, before any endpoint
 	}
 	path, _, _ = strings.Cut(path, "?")
-	item := c.find(path)
+	template, item := c.find(path)
 	if item == nil {
 		return got.is(http.StatusNotFound, "nothing is at that path")
 	}
@@ -84,6 +85,9 @@ func (c contract) check(method, path string, sent body, got answer) string {
 	o := item.Operations()[method]
 	if o == nil {
 		return got.is(http.StatusMethodNotAllowed, "it has not that method")
+	}
+	if got.Status < 300 {
+		c.done.Store(method+" "+template, true)
 	}
 	if got.Status < 300 && o.RequestBody != nil {
 		if problem := c.fits(o.RequestBody.Value.Content, sent); problem != "" {

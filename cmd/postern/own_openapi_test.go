@@ -102,6 +102,69 @@ func TestOperationsOfEachProfile(t *testing.T) {
 	}
 }
 
+// mlm item 28: each operation of each document is there and does what it is for, and its reply is as the document says.
+func TestEachOperationIsServed(t *testing.T) {
+	t.Parallel()
+	const public = "public_url: https://a.example\nresource_metadata: true\n"
+	for profile, serve := range map[string]func(*testing.T) *endpoints{
+		"default": func(t *testing.T) *endpoints {
+			t.Helper()
+			e := servingAPI(t, "profile: default\n"+public)
+			_, printed := e.create(t, keystore.KeySpec{Permissions: []string{"postern:introspect"}})
+			e.do(t, "POST", tokenURL, exchangeOf(printed), asForm)
+			for _, path := range []string{"/oauth/introspect", "/oauth/revoke"} {
+				e.do(t, "POST", path, formOf("token", printed), asForm, "X-API-Key: "+printed)
+			}
+			e.do(t, "GET", "/oauth/whoami", "", "Authorization: Bearer "+printed)
+			e.do(t, "GET", "/oauth/jwks", "")
+			return e
+		},
+		"mka1": func(t *testing.T) *endpoints {
+			t.Helper()
+			e := servingAPI(t, "profile: mka1\n"+public)
+			_, printed := e.create(t, keystore.KeySpec{Tenant: e.tenant(t, keystore.TenantSpec{})})
+			e.do(t, "POST", mka1Exchange, `{"audience":"https://x.example","externalUserId":"u"}`, "Authorization: Bearer "+printed, asJSON)
+			e.do(t, "GET", "/api/v1/authentication/whoami", "", "Authorization: Bearer "+printed)
+			e.do(t, "GET", "/api/v1/authentication/jwks", "")
+			return e
+		},
+		"mlm": func(t *testing.T) *endpoints {
+			t.Helper()
+			p := servingPlatform(t, "resource_metadata: true\n")
+			p.register(t, p.admin, "my-app", "")
+			signedIn := p.exchanged(t, p.live, "user_1")
+			p.call(t, p.live, "POST", "/auth/refresh", fmt.Sprintf(`{"refreshToken":%q}`, signedIn["refreshToken"]))
+			p.call(t, p.live, "POST", "/auth/link", fmt.Sprintf(`{"mlmUserId":%q,"externalId":"u","provider":"my-app"}`, signedIn["mlmUserId"]))
+			p.call(t, p.live, "GET", "/auth/whoami", "")
+			p.call(t, p.live, "GET", "/auth/jwks", "")
+			user := "/admin/users/" + memberOf(t, p.call(t, p.admin, "POST", "/admin/users", `{"email":"a@example.com"}`).Body, "id")
+			p.call(t, p.admin, "GET", user, "")
+			p.call(t, p.admin, "PATCH", user, `{"is_active":false,"display_name":null}`)
+			p.call(t, p.admin, "GET", "/admin/users", "")
+			p.call(t, p.admin, "GET", "/admin/auth/providers", "")
+			p.call(t, p.admin, "GET", "/admin/auth/providers/my-app", "")
+			p.call(t, p.admin, "DELETE", "/admin/auth/providers/my-app", "")
+			return p.endpoints
+		},
+	} {
+		t.Run(profile, func(t *testing.T) {
+			t.Parallel()
+			e := serve(t)
+			for _, path := range []string{"/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/.well-known/oauth-protected-resource"} {
+				e.do(t, "GET", path, "")
+			}
+			c := contractOf(t, e.now.Load().site)
+			for path, item := range c.Paths.Map() {
+				for method := range item.Operations() {
+					if _, ok := c.done.Load(method + " " + path); !ok {
+						t.Errorf("%s %s did not succeed", method, path)
+					}
+				}
+			}
+		})
+	}
+}
+
 // What the file renames, the document has so: mka1 item 40, mlm item 35.
 func TestTheDocumentIsTheFiles(t *testing.T) {
 	t.Parallel()
@@ -146,7 +209,8 @@ var twins = map[string]string{"token": "externalJwt", "issuer_url": "issuer", "e
 func (e *endpoints) agree(t *testing.T, method, path string, whole map[string]any, unsaid []string, send func(body string) answer) {
 	t.Helper()
 	c := contractOf(t, e.now.Load().site)
-	content := c.find(path).Operations()[method].RequestBody.Value.Content
+	_, item := c.find(path)
+	content := item.Operations()[method].RequestBody.Value.Content
 	for name, media := range content {
 		for member := range media.Schema.Value.Properties {
 			for _, value := range append(values(), absent{}) {
