@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/postern-auth/postern/internal/authtest"
 	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/keystore"
 )
@@ -136,7 +137,7 @@ func TestARefusedChangeIsNotRecorded(t *testing.T) {
 // A change that cannot come into force is made all the same: it has its record and its line.
 func TestAStoredChangeIsRecordedThoughNotInForce(t *testing.T) {
 	var log bytes.Buffer
-	o := options(toBeHarmed(t))
+	o := options(authtest.NewDatabase(t))
 	o.Log = slog.New(slog.NewTextHandler(&log, nil))
 	s := open(t, o)
 	k, _ := create(t, s)

@@ -1,21 +1,17 @@
 package keystore_test
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/postern-auth/postern/internal/authtest"
 	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/keystore"
 )
@@ -29,9 +25,12 @@ const imported = 5100
 // foreignKey is the n-th key of an import.
 func foreignKey(batch string, n int) string { return fmt.Sprint(batch, "-", n) }
 
+// crashTime is how long a child lives at most.
+const crashTime = 500 * time.Millisecond
+
 // crashChild creates, revokes and imports, and says on stdout what it begins and what was acknowledged.
-func crashChild(dir string, out io.Writer) error {
-	s, say, err := openToCrash(dir, out)
+func crashChild(dir string, say func(words ...any)) error {
+	s, err := openToCrash(dir)
 	if err != nil {
 		return err
 	}
@@ -78,20 +77,13 @@ func crashChild(dir string, out io.Writer) error {
 	return <-failed
 }
 
-// openToCrash is what a child works with, and how its goroutines say what they do, a line at a time.
-func openToCrash(dir string, out io.Writer) (s *keystore.Store, say func(words ...any), err error) {
+// openToCrash is what a child works with.
+func openToCrash(dir string) (*keystore.Store, error) {
 	db, err := store.Open(store.Options{Path: filepath.Join(dir, "postern.db")})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	var mu sync.Mutex
-	say = func(words ...any) {
-		mu.Lock()
-		defer mu.Unlock()
-		_, _ = fmt.Fprintln(out, words...)
-	}
-	s, err = keystore.Open(options(db), noon)
-	return s, say, err
+	return keystore.Open(options(db), noon)
 }
 
 // TestNothingAcknowledgedIsLost kills a child at random points of create, revoke and import. What it acknowledged holds
@@ -119,41 +111,10 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 
 func runUntilKilled(t *testing.T, dir string, said map[string]string) {
 	t.Helper()
-	untilKilled(t, crashDir, dir, func(line string) {
+	authtest.UntilKilled(t, crashDir, dir, crashTime, func(line string) {
 		word, what, _ := strings.Cut(line, " ")
 		said[what] = word
 	})
-}
-
-// untilKilled runs a child that works in dir, as variable tells it, hears what it says, and kills it at a random point.
-func untilKilled(t *testing.T, variable, dir string, hear func(line string)) {
-	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	child := exec.Command(exe)
-	child.Env = append(os.Environ(), variable+"="+dir)
-	child.Stderr = os.Stderr
-	out, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var once sync.Once
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		once.Do(func() { // it has begun
-			u := rand.Float64() // mostly soon, at times after an import or two
-			time.AfterFunc(time.Duration(u*u*u*float64(500*time.Millisecond)), func() { _ = child.Process.Kill() })
-		})
-		hear(lines.Text())
-	}
-	if err := child.Wait(); err == nil || child.ProcessState.ExitCode() != -1 {
-		t.Fatalf("the child ended by itself: %v", err)
-	}
 }
 
 func verifyAfterCrash(t *testing.T, dir string, said map[string]string) {

@@ -2,27 +2,19 @@ package keystore_test
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/postern-auth/postern/internal/authtest"
 	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/keystore"
 )
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(crashDir); dir != "" {
-		fmt.Fprintln(os.Stderr, crashChild(dir, os.Stdout))
-		os.Exit(1)
-	}
-	if dir := os.Getenv(rotateCrashDir); dir != "" {
-		fmt.Fprintln(os.Stderr, rotateCrashChild(dir, os.Stdout))
-		os.Exit(1)
-	}
+	authtest.CrashChild(crashDir, crashChild)
+	authtest.CrashChild(rotateCrashDir, rotateCrashChild)
 	goleak.VerifyTestMain(m)
 }
 
@@ -48,28 +40,13 @@ func database(tb testing.TB) *store.DB {
 // databaseOf is database for other rules of tenants.
 func databaseOf(tb testing.TB, ids keystore.TenantIDs) *store.DB {
 	tb.Helper()
-	db := toBeHarmed(tb)
+	db := authtest.NewDatabase(tb)
 	tb.Cleanup(func() {
 		if db.Check() == nil { // unless a test has harmed or closed the file
 			found, err := keystore.Examine(context.Background(), db, ids, 0)
 			if err != nil || len(found.Faults) > 0 {
 				tb.Errorf("%v, %v", found.Faults, err)
 			}
-		}
-	})
-	return db
-}
-
-// toBeHarmed is database for a test that harms records.
-func toBeHarmed(tb testing.TB) *store.DB {
-	tb.Helper()
-	db, err := store.Open(store.Options{Path: filepath.Join(tb.TempDir(), "data", "postern.db")})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			tb.Error(err)
 		}
 	})
 	return db

@@ -3,7 +3,6 @@ package keystore_test
 import (
 	"context"
 	"errors"
-	"io"
 	"maps"
 	"math/rand/v2"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postern-auth/postern/internal/authtest"
 	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/keystore"
 )
@@ -20,8 +20,8 @@ import (
 const rotateCrashDir = "POSTERN_ROTATE_CRASH_DIR"
 
 // rotateCrashChild rotates keys and ends old secrets, and says on stdout what it begins and what was acknowledged.
-func rotateCrashChild(dir string, out io.Writer) error {
-	s, say, err := openToCrash(dir, out)
+func rotateCrashChild(dir string, say func(words ...any)) error {
+	s, err := openToCrash(dir)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func TestARotationIsWholeOrNotAtAll(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	keys := make(map[string]*rotating)
 	for range rounds {
-		untilKilled(t, rotateCrashDir, dir, func(line string) {
+		authtest.UntilKilled(t, rotateCrashDir, dir, crashTime, func(line string) {
 			words := append(strings.Fields(line), "")
 			if keys[words[1]] == nil {
 				keys[words[1]] = &rotating{}

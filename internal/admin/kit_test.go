@@ -21,6 +21,7 @@ import (
 
 	"github.com/postern-auth/postern/extauthz"
 	"github.com/postern-auth/postern/internal/admin"
+	"github.com/postern-auth/postern/internal/authtest"
 	"github.com/postern-auth/postern/internal/federation"
 	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/internal/telemetry"
@@ -66,15 +67,7 @@ func (l *logged) String() string {
 // open opens a room with the rules of profile default, unless change changes them.
 func open(t *testing.T, change func(*keystore.Options, *admin.Options)) *room {
 	t.Helper()
-	db, err := store.Open(store.Options{Path: filepath.Join(t.TempDir(), "data", "postern.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	db := authtest.NewDatabase(t)
 	log := &logged{}
 	logger := telemetry.NewLogger(telemetry.Options{Writer: log, Level: slog.LevelDebug})
 	storeOptions := keystore.Options{

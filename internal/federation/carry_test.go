@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/postern-auth/postern/internal/authtest"
 	"github.com/postern-auth/postern/internal/federation"
 	"github.com/postern-auth/postern/internal/store"
 )
@@ -29,21 +30,12 @@ func copyOf(t *testing.T, db *store.DB) *store.DB {
 	if err := errors.Join(err, f.Close()); err != nil {
 		t.Fatal(err)
 	}
-	backup, err := store.Open(store.Options{Path: path})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := backup.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return backup
+	return authtest.OpenDatabase(t, path)
 }
 
 // R-PROV-9
 func TestARestoreRevivesNobody(t *testing.T) {
-	db := database(t)
+	db := authtest.NewDatabase(t)
 	h := newHouseIn(t, db, 0)
 	for _, id := range []string{"off", "gone", "back"} {
 		put(t, h.Store, acme, provider(id))
@@ -126,7 +118,7 @@ func TestARestoreRevivesNobody(t *testing.T) {
 
 // R-PROV-3, R-PROV-9: logins by a provider that was deleted and made anew after the backup stay ended.
 func TestARestoreRevivesNoLogin(t *testing.T) {
-	db := database(t)
+	db := authtest.NewDatabase(t)
 	h := newHouseIn(t, db, 0)
 	ann, err := h.exchange(t, h.sign(t, nil))
 	if err != nil {
@@ -159,7 +151,7 @@ func TestARestoreRevivesNoLogin(t *testing.T) {
 
 // An older database does not end what a newer backup holds.
 func TestAnOlderDatabaseEndsNothing(t *testing.T) {
-	db := database(t)
+	db := authtest.NewDatabase(t)
 	h := newHouseIn(t, db, 0)
 	ann := create(t, h.Store, acme, "ann@example.com")
 	off := provider("my-app")

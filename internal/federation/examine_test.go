@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/postern-auth/postern/internal/authtest"
 	"github.com/postern-auth/postern/internal/federation"
 	"github.com/postern-auth/postern/internal/store"
 )
@@ -30,7 +31,7 @@ func TestAnExaminationFindsWhatContradictsItself(t *testing.T) { // R-STORE-3
 		"link elsewhere":  {Place: "links", Problem: `is a link of provider "p", which stands elsewhere`},
 		"request":         {Place: "user_requests", Problem: ", who is not there"},
 	} {
-		db := database(t)
+		db := authtest.NewDatabase(t)
 		h := newHouseIn(t, db, 0)
 		put(t, h.Store, acme, provider("gone"))
 		if err := h.DeleteProvider(t.Context(), acme, "gone", noon); err != nil {

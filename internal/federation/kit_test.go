@@ -106,7 +106,7 @@ type house struct {
 
 func newHouse(tb testing.TB) *house {
 	tb.Helper()
-	return newHouseIn(tb, database(tb), 0)
+	return newHouseIn(tb, authtest.NewDatabase(tb), 0)
 }
 
 // newHouseIn is newHouse in an opened database, with so many key sets at most.

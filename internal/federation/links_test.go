@@ -11,11 +11,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/postern-auth/postern/internal/authtest"
 	"github.com/postern-auth/postern/internal/federation"
 )
 
 func TestAUserIsLinked(t *testing.T) {
-	s, j := open(t, database(t))
+	s, j := open(t, authtest.NewDatabase(t))
 	put(t, s, acme, provider("my-app"))
 	put(t, s, acme, provider("other"))
 	ann, bob := create(t, s, acme, "ann@example.com"), create(t, s, acme, "bob@example.com")
@@ -48,7 +49,7 @@ func TestAUserIsLinked(t *testing.T) {
 }
 
 func TestWhatIsWrongWithALinkIsSaidInOrder(t *testing.T) {
-	s, _ := open(t, database(t))
+	s, _ := open(t, authtest.NewDatabase(t))
 	put(t, s, acme, provider("my-app"))
 	ann := create(t, s, acme, "ann@example.com")
 	nobody := "0b7e7c1e-5f0c-4b57-9a43-0e0c8a1f3d55"
@@ -84,7 +85,7 @@ func TestWhatIsWrongWithALinkIsSaidInOrder(t *testing.T) {
 }
 
 func TestAUserHasABoundedNumberOfLinks(t *testing.T) {
-	s, _ := open(t, database(t))
+	s, _ := open(t, authtest.NewDatabase(t))
 	put(t, s, acme, provider("my-app"))
 	ann := create(t, s, acme, "ann@example.com")
 	for n := range 101 {
@@ -97,7 +98,7 @@ func TestAUserHasABoundedNumberOfLinks(t *testing.T) {
 
 // R-PROV-3
 func TestALoginStandsAsLongAsUserAndProviderDo(t *testing.T) {
-	s, _ := open(t, database(t))
+	s, _ := open(t, authtest.NewDatabase(t))
 	put(t, s, acme, provider("my-app"))
 	ann := create(t, s, acme, "ann@example.com")
 	login := federation.Login{User: ann.ID, Provider: "my-app", At: noon.Add(time.Minute)}

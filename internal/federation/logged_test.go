@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/postern-auth/postern/internal/authtest"
 	"github.com/postern-auth/postern/internal/federation"
 )
 
@@ -28,7 +29,7 @@ func logOf(t *testing.T, first uint64, events []federation.Event) *federation.En
 
 // R-PROV-9
 func TestALogRevivesNobody(t *testing.T) {
-	db := database(t)
+	db := authtest.NewDatabase(t)
 	h := newHouseIn(t, db, 0)
 	for _, id := range []string{"off", "gone", "anew", "toggled"} {
 		put(t, h.Store, acme, provider(id))

@@ -2,7 +2,6 @@ package federation_test
 
 import (
 	"context"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -27,21 +26,6 @@ var (
 )
 
 func strangers() []federation.Owner { return []federation.Owner{sandbox, globex, confused} }
-
-// database opens a new file, which is closed when the test ends.
-func database(tb testing.TB) *store.DB {
-	tb.Helper()
-	db, err := store.Open(store.Options{Path: filepath.Join(tb.TempDir(), "data", "postern.db")})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	return db
-}
 
 // journal is the gate of a test: it keeps the events of what was committed.
 type journal struct {

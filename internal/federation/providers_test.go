@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/postern-auth/postern/internal/authtest"
 	"github.com/postern-auth/postern/internal/federation"
 )
 
@@ -28,7 +29,7 @@ func read(tb testing.TB, text string) (federation.ProviderSpec, error) {
 const minimal = `"provider_id":"my-app","display_name":"My app","issuer":"https://auth.example.com","jwks_uri":"https://auth.example.com/jwks.json","allowed_audiences":["a"]`
 
 func TestAProviderHasTheDefaults(t *testing.T) {
-	s, _ := open(t, database(t))
+	s, _ := open(t, authtest.NewDatabase(t))
 	spec, err := read(t, "{"+minimal+"}")
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +50,7 @@ func TestAProviderHasTheDefaults(t *testing.T) {
 }
 
 func TestAnUpdateKeepsWhatItLeavesOut(t *testing.T) {
-	s, j := open(t, database(t))
+	s, j := open(t, authtest.NewDatabase(t))
 	spec, err := read(t, "{"+minimal+`,"auto_create_users":false,"default_membership_tier":"DIRECTOR","user_id_claim":"oid","email_claim":"upn",`+
 		`"name_claim":"given_name","enabled":false}`)
 	if err != nil {
@@ -175,7 +176,7 @@ func TestAllThatIsWrongIsSaidAtOnce(t *testing.T) {
 
 // R-PROV-1
 func TestAProviderIsNobodyElses(t *testing.T) {
-	s, _ := open(t, database(t))
+	s, _ := open(t, authtest.NewDatabase(t))
 	put(t, s, acme, provider("my-app"))
 	for _, o := range strangers() {
 		if _, err := s.Provider(t.Context(), o, "my-app"); !errors.Is(err, federation.ErrProviderNotFound) {
@@ -197,7 +198,7 @@ func TestAProviderIsNobodyElses(t *testing.T) {
 }
 
 func TestADeletedProviderIsGone(t *testing.T) {
-	db := database(t)
+	db := authtest.NewDatabase(t)
 	s, j := open(t, db)
 	put(t, s, acme, provider("a"))
 	put(t, s, acme, provider("b"))
@@ -224,7 +225,7 @@ func TestADeletedProviderIsGone(t *testing.T) {
 }
 
 func TestAProviderMadeAnewHasNothingOfTheFormerOne(t *testing.T) {
-	s, _ := open(t, database(t))
+	s, _ := open(t, authtest.NewDatabase(t))
 	spec := provider("a")
 	spec.AutoCreateUsers, spec.UserIDClaim = new(false), new("oid")
 	put(t, s, acme, spec)
@@ -239,7 +240,7 @@ func TestAProviderMadeAnewHasNothingOfTheFormerOne(t *testing.T) {
 
 // R-PROV-6
 func TestATenantHasABoundedNumberOfProviders(t *testing.T) {
-	s, _ := open(t, database(t))
+	s, _ := open(t, authtest.NewDatabase(t))
 	for n := range 100 {
 		put(t, s, acme, provider(fmt.Sprint("p", n)))
 	}

@@ -20,7 +20,7 @@ func fetching(t *testing.T, o jwks.FetcherOptions) *federation.Store {
 	ctx, cancel := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() { ran <- fetcher.Run(ctx) }()
-	j := &journal{db: database(t)}
+	j := &journal{db: authtest.NewDatabase(t)}
 	s, err := federation.Open(federation.Options{DB: j.db, Change: j.change, Keys: func(_ federation.Owner, url, issuer string) (federation.KeySet, error) {
 		set, err := fetcher.Remote(jwks.RemoteOptions{URL: url, Issuer: issuer, OnDemand: true, Wait: 2 * time.Second})
 		if err != nil {

@@ -6,12 +6,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postern-auth/postern/internal/authtest"
 	"github.com/postern-auth/postern/internal/federation"
 )
 
 // R-PROV-5
 func TestTheKeySetsThatAreHeldAreBounded(t *testing.T) {
-	h := newHouseIn(t, database(t), 8)
+	h := newHouseIn(t, authtest.NewDatabase(t), 8)
 	goroutines := runtime.NumGoroutine()
 	exchange := func(o federation.Owner, id string) {
 		t.Helper()

@@ -13,12 +13,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/postern-auth/postern/internal/authtest"
 	"github.com/postern-auth/postern/internal/federation"
 	"github.com/postern-auth/postern/internal/store"
 )
 
 func TestAUserIsMadeAndFound(t *testing.T) {
-	db := database(t)
+	db := authtest.NewDatabase(t)
 	s, j := open(t, db)
 	got, err := s.CreateUser(t.Context(), sandbox, federation.UserSpec{Email: "Ann@Example.com", DisplayName: "Ann", MembershipTier: "SENIOR"}, noon)
 	if err != nil {
@@ -47,7 +48,7 @@ func TestAUserIsMadeAndFound(t *testing.T) {
 }
 
 func TestOneAddressIsOneUser(t *testing.T) {
-	s, _ := open(t, database(t))
+	s, _ := open(t, authtest.NewDatabase(t))
 	ann, bob := create(t, s, acme, "ann@example.com"), create(t, s, acme, "bob@example.com")
 	if _, err := s.CreateUser(t.Context(), acme, federation.UserSpec{Email: "ANN@Example.COM"}, noon); !errors.Is(err, federation.ErrEmailExists) {
 		t.Errorf("another one in other letters: %v", err)
@@ -70,7 +71,7 @@ func TestOneAddressIsOneUser(t *testing.T) {
 }
 
 func TestAnAddressIsWellFormed(t *testing.T) {
-	s, _ := open(t, database(t))
+	s, _ := open(t, authtest.NewDatabase(t))
 	for _, email := range []string{
 		"ann@example.com", "ann@localhost", "a@b.co", "ann.b+c_d-e@sub.example.com", "o'neil@example.com", strings.Repeat("a", 64) + "@example.com", "ann@xn--bcher-kva.de",
 	} {
@@ -91,7 +92,7 @@ func TestAnAddressIsWellFormed(t *testing.T) {
 }
 
 func TestARepeatedRequestMakesNothing(t *testing.T) {
-	db := database(t)
+	db := authtest.NewDatabase(t)
 	s, _ := open(t, db)
 	spec := federation.UserSpec{Email: "ann@example.com", IdempotencyKey: "k"}
 	first, err := s.CreateUser(t.Context(), acme, spec, noon)
@@ -126,7 +127,7 @@ func TestARepeatedRequestMakesNothing(t *testing.T) {
 
 // R-PROV-1
 func TestAUserIsNobodyElses(t *testing.T) {
-	s, _ := open(t, database(t))
+	s, _ := open(t, authtest.NewDatabase(t))
 	put(t, s, acme, provider("my-app"))
 	ann := create(t, s, acme, "ann@example.com")
 	for _, o := range strangers() {
@@ -155,7 +156,7 @@ func TestAUserIsNobodyElses(t *testing.T) {
 
 // R-PROV-9
 func TestADeactivatedUserIsRefusedAtOnceAndAfterARestart(t *testing.T) {
-	db := database(t)
+	db := authtest.NewDatabase(t)
 	s, j := open(t, db)
 	ann, bob := create(t, s, acme, "ann@example.com"), create(t, s, acme, "bob@example.com")
 	j.take()
@@ -199,7 +200,7 @@ func TestADeactivatedUserIsRefusedAtOnceAndAfterARestart(t *testing.T) {
 
 // R-PROV-9: what a user had ends before it is active again, whoever changes it at the same time; if it cannot, the user stays inactive.
 func TestAUserIsGivenNothingBack(t *testing.T) {
-	db := database(t)
+	db := authtest.NewDatabase(t)
 	j := &journal{db: db}
 	var ended []string
 	var meanwhile func(id string) error
@@ -248,7 +249,7 @@ func TestAUserIsGivenNothingBack(t *testing.T) {
 }
 
 func TestUsersAreListedInPages(t *testing.T) {
-	db := database(t)
+	db := authtest.NewDatabase(t)
 	s, j := open(t, db)
 	readOnly, err := federation.Open(federation.Options{DB: db})
 	if err != nil {
@@ -282,7 +283,7 @@ func TestUsersAreListedInPages(t *testing.T) {
 }
 
 func TestAReadOnlyStoreChangesNothing(t *testing.T) {
-	s, err := federation.Open(federation.Options{DB: database(t)})
+	s, err := federation.Open(federation.Options{DB: authtest.NewDatabase(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

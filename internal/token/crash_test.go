@@ -1,20 +1,15 @@
 package token_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"math/rand/v2"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/postern-auth/postern/internal/authtest"
 	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/internal/token"
 )
@@ -23,7 +18,7 @@ import (
 const crashDir = "POSTERN_TOKEN_CRASH_DIR"
 
 // crashChild opens sessions, refreshes and revokes, and says on stdout what it begins and what was acknowledged.
-func crashChild(dir string, out io.Writer) error {
+func crashChild(dir string, say func(words ...any)) error {
 	db, err := store.Open(store.Options{Path: filepath.Join(dir, "postern.db")})
 	if err != nil {
 		return err
@@ -31,12 +26,6 @@ func crashChild(dir string, out io.Writer) error {
 	a, err := token.Open(options(db, token.FormMLM), noon)
 	if err != nil {
 		return err
-	}
-	var mu sync.Mutex
-	say := func(words ...any) {
-		mu.Lock()
-		defer mu.Unlock()
-		_, _ = fmt.Fprintln(out, words...)
 	}
 	ctx, failed := context.Background(), make(chan error)
 	for range 3 {
@@ -76,7 +65,7 @@ func TestNoClientLosesItsSessionToACrash(t *testing.T) { // R-SESS-2, R-SESS-5
 	dir := filepath.Join(t.TempDir(), "data")
 	for range rounds {
 		said := make(map[string][2]string) // session → last word, last token
-		untilKilled(t, dir, func(line string) {
+		authtest.UntilKilled(t, crashDir, dir, 200*time.Millisecond, func(line string) {
 			if words := strings.Fields(line); len(words) == 3 {
 				said[words[1]] = [2]string{words[0], words[2]}
 			}
@@ -85,35 +74,6 @@ func TestNoClientLosesItsSessionToACrash(t *testing.T) { // R-SESS-2, R-SESS-5
 		if t.Failed() {
 			return
 		}
-	}
-}
-
-func untilKilled(t *testing.T, dir string, hear func(line string)) {
-	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	child := exec.Command(exe)
-	child.Env = append(os.Environ(), crashDir+"="+dir)
-	child.Stderr = os.Stderr
-	out, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var once sync.Once
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		once.Do(func() {
-			time.AfterFunc(time.Duration(rand.IntN(100))*time.Millisecond, func() { _ = child.Process.Kill() })
-		})
-		hear(lines.Text())
-	}
-	if err := child.Wait(); err == nil || child.ProcessState.ExitCode() != -1 {
-		t.Fatalf("the child ended by itself: %v", err)
 	}
 }
 

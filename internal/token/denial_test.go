@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postern-auth/postern/internal/authtest"
 	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/internal/token"
 )
@@ -53,7 +54,7 @@ func TestARevocationRefusesWhatItIsAbout(t *testing.T) { // R-JWT-9
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := options(database(t), token.FormMLM)
+			o := options(authtest.NewDatabase(t), token.FormMLM)
 			a := open(t, o, noon)
 			_, g := mint(t, a, grant(), noon)
 			if a.Revoked(&g) {
@@ -110,7 +111,7 @@ func TestAskingForARevocationAllocatesNothing(t *testing.T) { // R-JWT-9
 
 // A clock that jumps ahead, so that revocations are trimmed, and comes back revives nothing.
 func TestAClockThatJumpsRevivesNoToken(t *testing.T) { // R-JWT-6, R-JWT-9
-	o := options(database(t), token.FormMLM)
+	o := options(authtest.NewDatabase(t), token.FormMLM)
 	a := open(t, o, noon)
 	var revoked []token.Grant
 	for i := range 3 {
@@ -191,7 +192,7 @@ func TestAnUndecidedRevocationIsInForce(t *testing.T) { // R-JWT-9
 		},
 	} {
 		for _, cause := range []error{store.ErrUndecided, errAny} {
-			db := database(t)
+			db := authtest.NewDatabase(t)
 			o := options(db, token.FormMLM)
 			broken := false
 			o.Change = breaking(o.Change, &broken, cause)
@@ -231,7 +232,7 @@ func TestATenantsOwnTokensAreRevokedByItsID(t *testing.T) { // R-JWT-9
 }
 
 func TestARevocationIsRecorded(t *testing.T) {
-	db := database(t)
+	db := authtest.NewDatabase(t)
 	o, log := options(db, token.FormMLM), new(audit)
 	o.Change = log.gate(db)
 	a := open(t, o, noon)

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/postern-auth/postern/internal/authtest"
 	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/internal/token"
 )
@@ -33,7 +34,7 @@ func TestAnExaminationFindsWhatContradictsItself(t *testing.T) { // R-STORE-3
 		"session numbers":   {Place: "sessions", Problem: "has refresh token 1 after 1, and issued 1"},
 		"session length":    {Place: "sessions", Problem: "has 0 refresh tokens that can be used and 257 that were ended, of at most 64 and 256"},
 	} {
-		db := database(t)
+		db := authtest.NewDatabase(t)
 		a := open(t, options(db, token.FormMLM), noon)
 		_, first := openSession(t, a, noon)
 		refresh(t, a, first, noon, nil)

@@ -6,8 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -15,15 +13,13 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/postern-auth/postern/internal/authtest"
 	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/internal/token"
 )
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(crashDir); dir != "" {
-		fmt.Fprintln(os.Stderr, crashChild(dir, os.Stdout))
-		os.Exit(1)
-	}
+	authtest.CrashChild(crashDir, crashChild)
 	goleak.VerifyTestMain(m)
 }
 
@@ -69,21 +65,6 @@ func (l *audit) actions() (actions []string) {
 	return actions
 }
 
-// database opens a new file, which is closed when the test ends.
-func database(tb testing.TB) *store.DB {
-	tb.Helper()
-	db, err := store.Open(store.Options{Path: filepath.Join(tb.TempDir(), "data", "postern.db")})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	return db
-}
-
 func options(db *store.DB, form token.Form) token.Options {
 	return token.Options{
 		DB: db, Secret: []byte("a secret of thirty-two bytes ..."), Form: form,
@@ -103,7 +84,7 @@ func open(tb testing.TB, o token.Options, now time.Time) *token.Authority {
 // authority opens an authority of a database of its own.
 func authority(tb testing.TB, form token.Form) *token.Authority {
 	tb.Helper()
-	return open(tb, options(database(tb), form), noon)
+	return open(tb, options(authtest.NewDatabase(tb), form), noon)
 }
 
 // grant is what each form can say.

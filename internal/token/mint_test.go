@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/postern-auth/postern/internal/authtest"
 	"github.com/postern-auth/postern/internal/token"
 )
 
@@ -106,7 +107,7 @@ func TestATokenHasExactlyTheClaimsOfItsForm(t *testing.T) { // R-EXCH-1
 			`,"account_id":"acme","key_id":"9sD3kQ0ZpT1x","act":{"sub":"acme"},"permissions":["agent:create","agent:read"]}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := options(database(t), test.form)
+			o := options(authtest.NewDatabase(t), test.form)
 			o.Settings.Environment = test.listed
 			a := open(t, o, noon)
 			text, g := mint(t, a, test.grant, noon.Add(345*time.Millisecond))
@@ -133,7 +134,7 @@ func TestATokenHasExactlyTheClaimsOfItsForm(t *testing.T) { // R-EXCH-1
 func TestEveryAlgorithmVerifiesFromTheDocument(t *testing.T) { // R-EXCH-5
 	for _, algorithm := range []token.Algorithm{token.EdDSA, token.ES256, token.RS256} {
 		t.Run(string(algorithm), func(t *testing.T) {
-			o := options(database(t), token.FormMKA1)
+			o := options(authtest.NewDatabase(t), token.FormMKA1)
 			o.Settings.Algorithm = algorithm
 			a := open(t, o, noon)
 			for range 20 { // leading zeros
@@ -239,7 +240,7 @@ func TestAnIdentityLivesAMinute(t *testing.T) {
 }
 
 func TestNothingIsMintedWithoutAnIssuerOrInOtherThanUTF8(t *testing.T) {
-	o := options(database(t), token.FormMKA1)
+	o := options(authtest.NewDatabase(t), token.FormMKA1)
 	o.Settings.Issuer = ""
 	a := open(t, o, noon)
 	if _, _, err := a.Mint(grant(), noon); !errors.Is(err, token.ErrNoIssuer) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/postern-auth/postern/internal/authtest"
 	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/internal/token"
 )
@@ -40,7 +41,7 @@ func backup(t *testing.T, db *store.DB) *store.DB {
 
 // An older backup revives nothing that was ended since: not a token, not a session, and not a refresh token that was used.
 func TestARestoreRevivesNothing(t *testing.T) { // R-SESS-5, R-JWT-9
-	live := database(t)
+	live := authtest.NewDatabase(t)
 	o := options(live, token.FormMLM)
 	a := open(t, o, noon)
 	_, first := openSession(t, a, noon)
@@ -125,7 +126,7 @@ func TestARestoreRevivesNothing(t *testing.T) { // R-SESS-5, R-JWT-9
 
 // What a user had ends if a restore loses the user; and what anybody had, if nothing tells what was revoked since. What is given from then on is good.
 func TestARestoreEndsWhatNobodyVouchesFor(t *testing.T) { // R-PROV-9, R-JWT-9
-	live := database(t)
+	live := authtest.NewDatabase(t)
 	o := options(live, token.FormMLM)
 	a := open(t, o, noon)
 	vouched, blind := backup(t, live), backup(t, live)
@@ -175,7 +176,7 @@ func TestARestoreEndsWhatNobodyVouchesFor(t *testing.T) { // R-PROV-9, R-JWT-9
 // A database that is replaced may be the older one though no revision tells: requests change sessions, and no revision. Then a refresh token that was used is not
 // good again.
 func TestARestoreOverAnOlderDatabaseRevivesNoSession(t *testing.T) { // R-SESS-5
-	live := database(t)
+	live := authtest.NewDatabase(t)
 	o := options(live, token.FormMLM)
 	a := open(t, o, noon)
 	_, first := openSession(t, a, noon)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/postern-auth/postern/internal/authtest"
 	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/internal/token"
 	"github.com/postern-auth/postern/jwks"
@@ -37,7 +38,7 @@ func advance(tb testing.TB, a *token.Authority, now time.Time) {
 }
 
 func TestTheFirstKeySignsAtOnceAndIsKept(t *testing.T) { // R-EXCH-5
-	o := options(database(t), token.FormMKA1)
+	o := options(authtest.NewDatabase(t), token.FormMKA1)
 	a := open(t, o, noon)
 	if got := states(a); got != "signing EdDSA" {
 		t.Fatal(got)
@@ -50,7 +51,7 @@ func TestTheFirstKeySignsAtOnceAndIsKept(t *testing.T) { // R-EXCH-5
 }
 
 func TestAKeyIsPublishedForAnHourBeforeItSigns(t *testing.T) {
-	o := options(database(t), token.FormMKA1)
+	o := options(authtest.NewDatabase(t), token.FormMKA1)
 	a := open(t, o, noon)
 	first, generation := a.Keys()[0].ID, a.KeysGeneration()
 	old, _ := mint(t, a, grant(), noon)
@@ -87,7 +88,7 @@ func TestAKeyIsPublishedForAnHourBeforeItSigns(t *testing.T) {
 }
 
 func TestKeysAreRotatedByTime(t *testing.T) {
-	db := database(t)
+	db := authtest.NewDatabase(t)
 	o, log := options(db, token.FormMKA1), new(audit)
 	o.Change, o.Settings.RotateEvery = log.gate(db), 90*day
 	a := open(t, o, noon)
@@ -137,7 +138,7 @@ func TestAnotherAlgorithmWaitsForItsHour(t *testing.T) {
 }
 
 func TestAClockThatJumpsBringsNoKeyBackAndNoneForward(t *testing.T) { // R-JWT-6
-	o := options(database(t), token.FormMKA1)
+	o := options(authtest.NewDatabase(t), token.FormMKA1)
 	a := open(t, o, noon)
 	year := noon.Add(400 * day)
 	advance(t, a, year) // ahead: a rotation is due, and its hour begins
@@ -197,7 +198,7 @@ func TestKeysAreListedWhileTheyChange(t *testing.T) {
 
 // Whoever rotates every hour does not fill the document beyond what is read of it: the key that signs goes on until one that retired may be deleted.
 func TestTheDocumentHasABound(t *testing.T) {
-	o := options(database(t), token.FormMKA1)
+	o := options(authtest.NewDatabase(t), token.FormMKA1)
 	o.Settings.RotateEvery = time.Minute
 	a := open(t, o, noon)
 	refused := 0
@@ -252,7 +253,7 @@ func TestKeysThatCannotBeUnsealedAreNotReplaced(t *testing.T) { // R-EXCH-5
 		"one is moved":      func(k *token.SealedKeys, tx *store.Tx) error { return k.Swap(tx) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			db := database(t)
+			db := authtest.NewDatabase(t)
 			o, log := options(db, token.FormMKA1), new(audit)
 			a := open(t, o, noon)
 			if _, err := a.Rotate(t.Context(), noon); err != nil {
@@ -275,7 +276,7 @@ func TestKeysThatCannotBeUnsealedAreNotReplaced(t *testing.T) { // R-EXCH-5
 }
 
 func TestNoPrivateKeyIsOnTheDiskOrInTheDocument(t *testing.T) { // R-EXCH-5
-	db := database(t)
+	db := authtest.NewDatabase(t)
 	for _, algorithm := range []token.Algorithm{token.EdDSA, token.ES256, token.RS256} {
 		o := options(db, token.FormMKA1)
 		o.Settings.Algorithm = algorithm
@@ -304,7 +305,7 @@ func TestNoPrivateKeyIsOnTheDiskOrInTheDocument(t *testing.T) { // R-EXCH-5
 }
 
 func TestAPassiveAuthorityMakesNoKeyByItself(t *testing.T) {
-	o := options(database(t), token.FormMKA1)
+	o := options(authtest.NewDatabase(t), token.FormMKA1)
 	o.Passive = true
 	a := open(t, o, noon)
 	if _, _, err := a.Mint(grant(), noon); !errors.Is(err, token.ErrNoKey) || !errors.Is(a.Check(), token.ErrNoKey) || string(a.JWKS()) != `{"keys":[]}` {
@@ -317,7 +318,7 @@ func TestAPassiveAuthorityMakesNoKeyByItself(t *testing.T) {
 
 func TestRunRotatesAndEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := database(t)
+		db := authtest.NewDatabase(t)
 		o := options(db, token.FormMKA1)
 		o.Settings.RotateEvery = 10 * day
 		a := open(t, o, time.Now())

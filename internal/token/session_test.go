@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/postern-auth/postern/internal/authtest"
 	"github.com/postern-auth/postern/internal/store"
 	"github.com/postern-auth/postern/internal/token"
 )
@@ -47,7 +48,7 @@ func refresh(tb testing.TB, a *token.Authority, text string, now time.Time, want
 func after(d time.Duration) time.Time { return noon.Add(d) }
 
 func TestASessionIsContinued(t *testing.T) {
-	o := options(database(t), token.FormMLM)
+	o := options(authtest.NewDatabase(t), token.FormMLM)
 	a := open(t, o, noon)
 	opened, text := openSession(t, a, noon)
 	want := token.Session{
@@ -156,7 +157,7 @@ func TestReuseEndsTheSession(t *testing.T) { // R-SESS-1
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			db := database(t)
+			db := authtest.NewDatabase(t)
 			o, log := options(db, token.FormMLM), new(audit)
 			o.Change = log.gate(db)
 			a := open(t, o, noon)
@@ -182,7 +183,7 @@ func TestReuseEndsTheSession(t *testing.T) { // R-SESS-1
 
 // Whoever shows a token again ends its session, whether or not he waits for the answer.
 func TestReuseEndsTheSessionOfAClientThatIsGone(t *testing.T) { // R-SESS-1
-	o := options(database(t), token.FormMLM)
+	o := options(authtest.NewDatabase(t), token.FormMLM)
 	ctx, cancel := context.WithCancel(t.Context())
 	gate := o.Change
 	o.Change = func(ctx context.Context, now time.Time, fn func(*store.Tx) (*token.Event, error)) error {
@@ -200,7 +201,7 @@ func TestReuseEndsTheSessionOfAClientThatIsGone(t *testing.T) { // R-SESS-1
 }
 
 func TestSessionsAndTheirTokensEndInTime(t *testing.T) { // R-SESS-3
-	o := options(database(t), token.FormMLM)
+	o := options(authtest.NewDatabase(t), token.FormMLM)
 	o.Settings.RefreshTTL = 30 * day
 	a := open(t, o, noon)
 	_, text := openSession(t, a, noon)
@@ -305,7 +306,7 @@ func TestARefreshTokenUsedByManyAtOnce(t *testing.T) { // R-SESS-2
 
 // Whatever is tried again and again, a record has a bound, and what it forgets is on the safe side.
 func TestARecordOfASessionIsBounded(t *testing.T) { // R-SESS-6
-	db := database(t)
+	db := authtest.NewDatabase(t)
 	a := open(t, options(db, token.FormMLM), noon)
 	_, text := openSession(t, a, noon)
 	var given []string
@@ -323,7 +324,7 @@ func TestARecordOfASessionIsBounded(t *testing.T) { // R-SESS-6
 }
 
 func TestNoRefreshTokenIsOnTheDisk(t *testing.T) { // R-SESS-4
-	db := database(t)
+	db := authtest.NewDatabase(t)
 	a := open(t, options(db, token.FormMLM), noon)
 	_, text := openSession(t, a, noon)
 	texts := []string{text}
