@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -115,6 +116,7 @@ func TestTokenExchangeRefuses(t *testing.T) {
 	_, nobody := e.create(t, keystore.KeySpec{OnBehalfOf: keystore.DelegationNone})
 	_, bound := e.create(t, keystore.KeySpec{CIDRs: prefixesOf("192.0.2.0/24")})
 	const refused = `{"error":"invalid_request","error_description":"The subject token was not accepted."}`
+	const notAnEndUser = `{"error":"invalid_request","error_description":"X-On-Behalf-Of is not a valid end user."}`
 	for name, c := range map[string]struct {
 		body    string
 		headers []string
@@ -133,6 +135,7 @@ func TestTokenExchangeRefuses(t *testing.T) {
 		"an audience without a host": {exchangeOf(printed, "audience", "https:///x"), nil, "invalid_target"},
 		"the longest audience":       {exchangeOf(printed, "audience", "https://"+strings.Repeat("x", 2040)), nil, ""},
 		"a longer audience":          {exchangeOf(printed, "audience", "https://"+strings.Repeat("x", 2041)), nil, "invalid_target"},
+		"a resource":                 {exchangeOf(printed, "resource", "https://a.example"), nil, "invalid_target"},
 		"less scope":                 {exchangeOf(printed, "scope", "c:d"), nil, ""},
 		"more scope":                 {exchangeOf(printed, "scope", "a:b x:y"), nil, "invalid_scope"},
 		"two spaces":                 {exchangeOf(printed, "scope", "a:b  c:d"), nil, "invalid_scope"},
@@ -151,7 +154,7 @@ func TestTokenExchangeRefuses(t *testing.T) {
 		"a key in Authorization":     {exchangeOf(printed), []string{"Authorization: Bearer " + printed}, "invalid_request"},
 		"a key in X-API-Key":         {exchangeOf(printed), []string{"X-API-Key: " + printed}, "invalid_request"},
 		"Basic":                      {exchangeOf(printed), []string{"Authorization: Basic eDp5"}, "invalid_request"},
-		"an invalid end user":        {exchangeOf(printed), []string{"X-On-Behalf-Of: *"}, "invalid_request"},
+		"an invalid end user":        {exchangeOf(printed), []string{"X-On-Behalf-Of: *"}, notAnEndUser},
 		"an end user":                {exchangeOf(printed), []string{"X-On-Behalf-Of: u"}, ""},
 		"the tenant as end user":     {exchangeOf(printed), []string{"X-On-Behalf-Of: default"}, "invalid_request"},
 
@@ -169,10 +172,10 @@ func TestTokenExchangeRefuses(t *testing.T) {
 		"and for its tenant":       {exchangeOf(nobody), nil, ""},
 	} {
 		got := e.do(t, "POST", tokenURL, c.body, append(c.headers, asForm)...)
-		code := memberOf(t, got.Body, "error")
+		code, says := memberOf(t, got.Body, "error"), regexp.MustCompile(`"error_description":"(The [^"]+|X-On-Behalf-Of is [^"]+)\."`)
 		switch {
 		case c.want == "" && got.Status != 200,
-			c.want != "" && (got.Status != 400 || code != c.want && got.Body != c.want || memberOf(t, got.Body, "error_description") == ""):
+			c.want != "" && (got.Status != 400 || code != c.want && got.Body != c.want || !says.MatchString(got.Body)):
 			t.Errorf("%s: %d %s, want %s", name, got.Status, got.Body, c.want)
 		case got.Header.Get("Cache-Control") != "no-store", got.Header.Get("Content-Type") != "application/json":
 			t.Errorf("%s: %v", name, got.Header)
@@ -187,7 +190,7 @@ func TestTokenExchangeRefuses(t *testing.T) {
 		"long":    {exchangeOf(printed) + "&x=" + strings.Repeat("x", 64<<10), asForm, 413},
 	} {
 		got := e.do(t, "POST", tokenURL, c.body, c.kind)
-		if got.Status != c.status || memberOf(t, got.Body, "error") != "invalid_request" {
+		if got.Status != c.status || memberOf(t, got.Body, "error") != "invalid_request" || !strings.HasSuffix(memberOf(t, got.Body, "error_description"), ".") {
 			t.Errorf("%s: %d %s", name, got.Status, got.Body)
 		}
 	}
@@ -235,8 +238,8 @@ func TestIntrospection(t *testing.T) {
 			"X-API-Key: " + may, formOf("token", printed), 403,
 			`{"type":"urn:postern:error:forbidden","title":"Forbidden","status":403,"detail":"The credential does not allow this request."}`,
 		},
-		"about nothing": {auth, "", 400, `{"error":"invalid_request","error_description":"token is required."}`},
-		"twice":         {auth, "token=a&token=b", 400, `{"error":"invalid_request","error_description":"a parameter is given twice"}`},
+		"about nothing": {auth, "", 400, `{"error":"invalid_request","error_description":"The parameter token is required."}`},
+		"twice":         {auth, "token=a&token=b", 400, `{"error":"invalid_request","error_description":"The body gives a parameter twice."}`},
 	} {
 		got := e.do(t, "POST", "/oauth/introspect", c.body, c.header, asForm)
 		if got.Status != c.status || got.Body != c.want {

@@ -92,7 +92,7 @@ func parseForm(data []byte) (map[string]string, error) {
 	for name, list := range values {
 		switch {
 		case len(list) > 1:
-			return nil, invalid("a parameter", "is given twice")
+			return nil, invalid("body", "gives a parameter twice")
 		case !utf8.ValidString(name), !utf8.ValidString(list[0]):
 			return nil, invalid("body", "must be UTF-8")
 		case list[0] != "":

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
@@ -39,9 +40,14 @@ const (
 	permitRevoke     = "postern:revoke"
 )
 
-// oauthRefusal is an error of OAuth's.
+// oauthRefusal is an error of OAuth's. Descriptions are sentences, and repeat nothing of the request.
 func oauthRefusal(code, description string) *refusal {
 	return &refusal{status: http.StatusBadRequest, code: code, details: []detail{{problem: description}}}
+}
+
+// badParameter refuses a parameter of a form.
+func badParameter(code, name, problem string) *refusal {
+	return oauthRefusal(code, "The parameter "+name+" "+problem+".")
 }
 
 // subjectRefused is what is said of a subject token that is not accepted, whatever the reason (RFC 8693 section 2.2.2).
@@ -91,13 +97,13 @@ func (c *call) tokenExchange() (Reply, error) {
 func subjectOf(form map[string]string) (Subject, error) {
 	switch grant := form["grant_type"]; {
 	case grant == "":
-		return Subject{}, oauthRefusal(oauthInvalidRequest, "grant_type is required.")
+		return Subject{}, badParameter(oauthInvalidRequest, "grant_type", "is required")
 	case grant != grantExchange:
-		return Subject{}, oauthRefusal(oauthOtherGrant, "grant_type must be "+grantExchange+".")
+		return Subject{}, badParameter(oauthOtherGrant, "grant_type", "must be "+grantExchange)
 	case form["subject_token"] == "":
-		return Subject{}, oauthRefusal(oauthInvalidRequest, "subject_token is required.")
+		return Subject{}, badParameter(oauthInvalidRequest, "subject_token", "is required")
 	case form["actor_token"] != "" || form["actor_token_type"] != "":
-		return Subject{}, oauthRefusal(oauthInvalidRequest, "actor_token is not supported: the caller is the actor.")
+		return Subject{}, badParameter(oauthInvalidRequest, "actor_token", "is not supported: the caller is the actor")
 	}
 	switch form["subject_token_type"] {
 	case typeKey:
@@ -105,46 +111,47 @@ func subjectOf(form map[string]string) (Subject, error) {
 	case typeJWT:
 		return Subject{Text: form["subject_token"], Token: true}, nil
 	case "":
-		return Subject{}, oauthRefusal(oauthInvalidRequest, "subject_token_type is required.")
+		return Subject{}, badParameter(oauthInvalidRequest, "subject_token_type", "is required")
 	}
-	return Subject{}, oauthRefusal(oauthInvalidRequest, "subject_token_type must be "+typeKey+" or "+typeJWT+".")
+	return Subject{}, badParameter(oauthInvalidRequest, "subject_token_type", "must be "+typeKey+" or "+typeJWT)
 }
 
 // subjectError is what a caller of an exchange gets of a refusal: of the gate's only that it was one.
 func (c *call) subjectError(err error) error {
 	r, ok := err.(*refusal) //nolint:errorlint // decide and mint return it as it is
 	switch {
-	case !ok || r.own == nil || r.own.Status >= http.StatusInternalServerError || r.own.Status == http.StatusTooManyRequests:
-		return err
-	case r.own.Status == http.StatusBadRequest:
-		return oauthRefusal(oauthInvalidRequest, "The request cannot be read unambiguously: the subject token is its only credential.")
+	case ok && r.own != nil && (r.own.Status == http.StatusUnauthorized || r.own.Status == http.StatusForbidden):
+		return subjectRefused()
 	}
-	return subjectRefused()
+	return err
 }
 
 // askedOf is what the form of an exchange asks for, within what the caller holds.
 func (c *call) askedOf(form map[string]string) (g token.Grant, life time.Duration, err error) {
 	if t := form["requested_token_type"]; t != "" && t != typeAccess {
-		return g, 0, oauthRefusal(oauthInvalidRequest, "requested_token_type must be "+typeAccess+".")
+		return g, 0, badParameter(oauthInvalidRequest, "requested_token_type", "must be "+typeAccess)
 	}
 	seconds := int64(oauthDefault)
 	if text := form["expires_in"]; text != "" {
 		n, err := strconv.ParseUint(text, 10, 31)
 		if err != nil || n < oauthLeast || n > oauthMost {
-			return g, 0, oauthRefusal(oauthInvalidRequest, "expires_in must be a whole number from 300 to 86400.")
+			return g, 0, badParameter(oauthInvalidRequest, "expires_in", "must be a whole number from 300 to 86400")
 		}
 		seconds = int64(n)
+	}
+	if form["resource"] != "" { // RFC 8693: passed over, the token would be for somebody else
+		return g, 0, badParameter(oauthInvalidTarget, "resource", "is not supported: audience says for whom the token is")
 	}
 	if g.Audience = form["audience"]; g.Audience == "" {
 		g.Audience = c.site.PublicURL
 	} else if !isAbsoluteURI(g.Audience, maxURI) {
-		return g, 0, oauthRefusal(oauthInvalidTarget, "audience must be an absolute URI of at most 2048 characters.")
+		return g, 0, badParameter(oauthInvalidTarget, "audience", "must be an absolute URI of at most 2048 characters")
 	}
 	g.Permissions = c.caller.Permissions
 	if scope := form["scope"]; scope != "" {
 		g.Permissions = strings.Split(scope, " ")
 		if slices.Contains(g.Permissions, "") || !within(g.Permissions, c.caller.Permissions) {
-			return g, 0, oauthRefusal(oauthInvalidScope, "scope must be some of the permissions that the subject holds.")
+			return g, 0, badParameter(oauthInvalidScope, "scope", "must be some of the permissions that the subject holds")
 		}
 	}
 	g.Subject = c.caller.EndUser
@@ -237,16 +244,20 @@ func oauthError(r *refusal, w *words) Reply {
 	said := struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
-	}{Error: oauthInvalidRequest, Description: "The request cannot be read unambiguously."}
+	}{Error: oauthInvalidRequest}
 	reply := Reply{Status: r.status, Header: []Field{{"Content-Type", typeJSON}}}
 	switch {
 	case r.own != nil && r.own.Status == http.StatusUnauthorized:
 		said.Error, said.Description = oauthInvalidClient, "The client could not be authenticated."
 	case r.own != nil && r.own.Status != http.StatusBadRequest:
 		return *r.own
-	case r.own == nil && len(r.details) > 0:
-		said.Description = strings.TrimSpace(r.details[0].field + " " + r.details[0].problem)
-	case r.own == nil:
+	case r.own != nil:
+		said.Description = detailOf(r.own)
+	case len(r.details) > 0 && r.details[0].field != "":
+		said.Description = "The " + r.details[0].field + " " + r.details[0].problem + "."
+	case len(r.details) > 0:
+		said.Description = r.details[0].problem
+	default:
 		said.Description = w.message(r)
 	}
 	if r.own != nil {
@@ -257,4 +268,15 @@ func oauthError(r *refusal, w *words) Reply {
 	}
 	reply.Body = marshal(said)
 	return reply
+}
+
+// detailOf is what a problem of RFC 9457 says to people.
+func detailOf(own *Reply) string {
+	var said struct {
+		Detail string `json:"detail"`
+	}
+	if err := json.Unmarshal(own.Body, &said); err != nil || said.Detail == "" {
+		return "The request cannot be read unambiguously."
+	}
+	return said.Detail
 }
