@@ -310,7 +310,10 @@ func (h *Handler) work(w http.ResponseWriter, c *call, e *endpoint) (Reply, erro
 // decide is step 3. The error is the refusal.
 func (c *call) decide(g Guard, subject *Subject) error {
 	made := g(c.r, subject, c.now)
-	if made.Caller == nil {
+	switch {
+	case made.Caller == nil && made.Refusal.Status == 0:
+		return c.refused(ClassUnavailable)
+	case made.Caller == nil:
 		return &refusal{own: &made.Refusal}
 	}
 	c.caller, c.known = made.Caller, made.Known

@@ -86,6 +86,15 @@ func TestCallsBeyondTheBoundAreRefused(t *testing.T) {
 	}
 }
 
+// The zero Decision refuses, with an answer.
+func TestNoDecisionIsARefusal(t *testing.T) {
+	t.Parallel()
+	h, _ := handling(t, 1, func(*http.Request, *api.Subject, time.Time) api.Decision { return api.Decision{} })
+	if w := whoami(h); w.Code != 503 || w.Body.String() != unavailable {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
 // A panic is an answer and a line in the log, without what it was about; its room is free again. R-LOG-1
 func TestAPanicIsAnAnswer(t *testing.T) {
 	t.Parallel()
