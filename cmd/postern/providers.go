@@ -160,8 +160,8 @@ func (p *providersDeleteCmd) Run(ctx context.Context, out *output) error {
 
 type providersTestCmd struct {
 	inTenant
-	Provider    string `arg:"" help:"Id of the provider."`
-	ExternalJWT given  `name:"external-jwt" placeholder:"FILE" help:"File with a token of the provider; - is standard input."`
+	Provider    string     `arg:"" help:"Id of the provider."`
+	ExternalJWT secretFile `name:"external-jwt" placeholder:"FILE" help:"File with a token of the provider; - is standard input."`
 }
 
 // Validate refuses an empty id.

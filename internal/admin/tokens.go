@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/postern-auth/postern/internal/token"
@@ -131,8 +132,11 @@ func (h *handler) revokeTokens(w http.ResponseWriter, r *http.Request, now time.
 		if id.value != "" {
 			named++
 		}
-		if len(id.value) > maxID {
+		switch {
+		case len(id.value) > maxID:
 			return invalid(id.field, fmt.Sprintf("has more than %d bytes", maxID), "give an id, not a token")
+		case isCredential(id.value): // it would be recorded
+			return invalid(id.field, "is a whole credential, and an id is meant", "those of a token are its claims jti, sid and sub: postern token inspect")
 		}
 	}
 	switch {
@@ -149,6 +153,12 @@ func (h *handler) revokeTokens(w http.ResponseWriter, r *http.Request, now time.
 	}
 	writeJSON(w, http.StatusOK, reply)
 	return nil
+}
+
+// isCredential reports whether an id is a printed key, a refresh token or a JWT, which somebody took for one.
+func isCredential(id string) bool {
+	_, err := keystore.Parse(id)
+	return err == nil || strings.HasPrefix(id, token.RefreshPrefix) || strings.HasPrefix(id, "eyJ") && strings.Count(id, ".") == 2
 }
 
 func (h *handler) revoke(ctx context.Context, request *TokenRevocation, now time.Time) (RevokedTokens, error) {

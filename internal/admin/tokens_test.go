@@ -103,6 +103,10 @@ func TestShapesOfTokens(t *testing.T) {
 func TestWhatCannotBeRevokedIsRefused(t *testing.T) {
 	t.Parallel()
 	r := withTokens(t)
+	_, printed, err := r.keys.Create(t.Context(), keystore.KeySpec{Tenant: "default", Environment: "LIVE"}, moment)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for body, want := range map[string]string{
 		`{}`:                                         "exactly one of",
 		`{"jti":"a","user":"b"}`:                     "exactly one of",
@@ -112,6 +116,10 @@ func TestWhatCannotBeRevokedIsRefused(t *testing.T) {
 		`{"user":"u","tenant":"nobody"}`:             `no tenant \"nobody\"`,
 		`{"jti":"` + strings.Repeat("a", 257) + `"}`: "has more than 256 bytes",
 		`{"token":"a"}`:                              "",
+
+		`{"session":"` + token.RefreshPrefix + strings.Repeat("7", 43) + `"}`: "is a whole credential", // R-LOG-1: it would be in the log
+		`{"jti":"eyJhbGciOiJFZERTQSJ9.e30.c2ln"}`:                             "is a whole credential",
+		`{"user":"` + printed + `"}`:                                          "is a whole credential",
 	} {
 		got := r.send("POST", "/v1/tokens/revoke", body)
 		if ok := got.Code == http.StatusOK; !strings.Contains(got.Body.String(), want) || ok != (body == `{"session":"a","environment":""}`) {
