@@ -43,7 +43,9 @@ func (l located) loadData(out *output) (settings, error) {
 func concernsData(p config.Problem) bool {
 	section, _, _ := strings.Cut(strings.ReplaceAll(p.Path, "[", "."), ".")
 	switch section {
-	case "listen", "authz", "api", "admin", "shutdown", "headers", "errors", "policies", "default_policy", "telemetry":
+	case "listen", "authz", "api", "admin", "shutdown", "headers", "errors", "policies", "default_policy", "telemetry",
+		"issuers", "gateway_audiences", "accept_any_audience", "upstream_audience", "upstream_authorization", "upstream_credentials",
+		"paths", "base_path", "resource_metadata":
 		return false
 	}
 	return true // and so is a key that is unknown: it may be one of those that count, misspelt

@@ -119,8 +119,8 @@ func TestWarningsAreShown(t *testing.T) {
 
 func TestConcernsData(t *testing.T) {
 	for path, want := range map[string]bool{
-		"authz.shared_secret": false, "policies[3].auth": false, "listen": false,
-		"pepper": true, "environments[0].name": true, "data_dri": true, ".": true, "version": true,
+		"authz.shared_secret": false, "policies[3].auth": false, "listen": false, "issuers[0].jwks_uri": false, "paths.whoami": false,
+		"pepper": true, "environments[0].name": true, "data_dri": true, ".": true, "version": true, "issuer": true, "jwks.allow_hosts[0]": true,
 	} {
 		if got := concernsData(config.Problem{Path: path}); got != want {
 			t.Errorf("%s: %t", path, got)
