@@ -187,7 +187,7 @@ func (c *call) introspect() (Reply, error) {
 		return Reply{}, err
 	}
 	if form["token"] == "" {
-		return Reply{}, oauthRefusal(oauthInvalidRequest, "token is required.")
+		return Reply{}, badParameter(oauthInvalidRequest, "token", "is required")
 	}
 	facts, err := c.Examine(c.r.Context(), form["token"], c.now)
 	switch {
