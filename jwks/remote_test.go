@@ -94,7 +94,14 @@ func TestAFloodOfUnknownKeyIDsCausesOneRefetch(t *testing.T) {
 		if took := time.Since(start); took > time.Second {
 			t.Errorf("they took %s, want them not to wait for each other", took)
 		}
-		time.Sleep(30 * time.Second)
+		for second := range 28 { // and it goes on
+			time.Sleep(time.Second)
+			keys(t, r, fmt.Sprintf("later-%d", second))
+		}
+		if n := p.Fetches(); n > 2 {
+			t.Errorf("within 30 s further ones caused fetches up to %d, want at most 2", n)
+		}
+		time.Sleep(2 * time.Second)
 		keys(t, r, "another")
 		keys(t, r, "yet another")
 		if n := p.Fetches(); n > 3 {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"testing"
@@ -19,9 +20,7 @@ func TestTokensOfTheDefaultProfile(t *testing.T) {
 			"grant_type":    {"urn:ietf:params:oauth:grant-type:token-exchange"},
 			"subject_token": {k.Key}, "subject_token_type": {"urn:postern:params:oauth:token-type:api-key"},
 		}
-		for name, values := range more {
-			body[name] = values
-		}
+		maps.Copy(body, more)
 		r := g.front(t).post(t, "POST", "/oauth/token", body.Encode(), append(lines, form)...)
 		var reply struct {
 			Token string `json:"access_token"`
