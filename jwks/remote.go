@@ -106,9 +106,6 @@ func (f *Fetcher) Remote(o RemoteOptions) (*Remote, error) {
 	if address == "" {
 		address = o.Issuer
 	}
-	if len(address) > maxURL {
-		return nil, fmt.Errorf("%w: a URL of more than %d bytes", ErrAddress, maxURL)
-	}
 	if _, err := f.guard.checkURL(address); err != nil {
 		return nil, err
 	}
@@ -360,9 +357,10 @@ func (r *Remote) recordFailure(ctx context.Context, err error, now time.Time) ti
 	return now.Add(r.pause)
 }
 
-// early spreads refreshes over the last tenth of the time that a set may be cached.
+// early spreads refreshes over a twentieth of the time that a set may be cached, and leaves as much after them: a set that may be
+// cached for a day is not too old yet when the first fetches fail.
 func early(cached time.Duration) time.Duration {
-	d := cached - rand.N(cached/10)
+	d := cached - cached/20 - rand.N(cached/20)
 	if d < minCached {
 		d = minCached + rand.N(minCached/10)
 	}
