@@ -44,6 +44,7 @@ func networks() []network {
 	return []network{
 		{name: "this network", prefix: netip.MustParsePrefix("0.0.0.0/8"), never: true},
 		{name: "private", prefix: netip.MustParsePrefix("10.0.0.0/8")},
+		{name: "cloud metadata", prefix: netip.MustParsePrefix("100.100.100.200/32"), never: true},
 		{name: "shared address space", prefix: netip.MustParsePrefix("100.64.0.0/10")},
 		{name: "loopback", prefix: netip.MustParsePrefix("127.0.0.0/8")},
 		{name: "cloud metadata", prefix: netip.MustParsePrefix("168.63.129.16/32"), never: true},
@@ -71,6 +72,7 @@ func networks() []network {
 		{name: "6to4", prefix: netip.MustParsePrefix("2002::/16"), never: true},
 		{name: "documentation", prefix: netip.MustParsePrefix("3fff::/20")},
 		{name: "cloud metadata", prefix: netip.MustParsePrefix("fd00:ec2::/32"), never: true},
+		{name: "cloud metadata", prefix: netip.MustParsePrefix("fd20:ce::/32"), never: true},
 		{name: "unique local", prefix: netip.MustParsePrefix("fc00::/7")},
 		{name: "link-local", prefix: netip.MustParsePrefix("fe80::/10"), never: true},
 		{name: "site-local", prefix: netip.MustParsePrefix("fec0::/10"), never: true},
@@ -131,8 +133,18 @@ func (g *guard) listed(host, port string) bool {
 	return slices.Contains(allowed, host) || slices.Contains(allowed, net.JoinHostPort(host, port))
 }
 
+// CheckURL says what a [Fetcher] that allows these hosts has against the URL of a key set, or of an issuer that is discovered,
+// before it sends anything. The error wraps [ErrAddress].
+func CheckURL(text string, allowHosts []string) error {
+	_, err := newGuard(&FetcherOptions{AllowHosts: allowHosts}).checkURL(text)
+	return err
+}
+
 // checkURL judges what can be seen before a connection: the error wraps [ErrAddress].
 func (g *guard) checkURL(text string) (*url.URL, error) {
+	if len(text) > maxURL {
+		return nil, fmt.Errorf("%w: a URL of more than %d bytes", ErrAddress, maxURL)
+	}
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Host == "" || u.Hostname() == "" || u.Opaque != "":

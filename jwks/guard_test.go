@@ -131,6 +131,9 @@ func TestAURLThatIsNotAProvidersIsRefusedBeforeAnythingIsSent(t *testing.T) {
 		"https://idp.example/keys#1", "https://127.0.0.1/keys", "https://[::1]/keys", "https://[::ffff:9.9.9.9]/keys", "https://[fe80::1%25eth0]/keys",
 		"https://idp.example\x00/keys", "https://idp.example:port/keys", "https://idp.example/" + strings.Repeat("x", 2048),
 	} {
+		if err := jwks.CheckURL(url, []string{"10.0.0.1"}); !errors.Is(err, jwks.ErrAddress) {
+			t.Errorf("CheckURL(%.80q) = %v, want ErrAddress", url, err)
+		}
 		_, err := f.Remote(jwks.RemoteOptions{URL: url})
 		if url == "" {
 			_, err = f.Remote(jwks.RemoteOptions{})
@@ -140,6 +143,16 @@ func TestAURLThatIsNotAProvidersIsRefusedBeforeAnythingIsSent(t *testing.T) {
 		}
 		if err != nil && strings.Contains(err.Error(), "secret") {
 			t.Errorf("Remote(%.80q) = %v, want the credential not quoted", url, err)
+		}
+	}
+}
+
+// R-JWKS-4
+func TestAURLThatIsAllowedIsNotRefused(t *testing.T) {
+	allowed := []string{"10.0.0.1", "idp.internal:8443"}
+	for _, url := range []string{"https://idp.example/keys", "https://10.0.0.1/keys", "https://10.0.0.1:8443/keys", "https://idp.internal/keys"} {
+		if err := jwks.CheckURL(url, allowed); err != nil {
+			t.Errorf("CheckURL(%q) = %v", url, err)
 		}
 	}
 }
@@ -166,6 +179,9 @@ func TestAnAllowedHostMayBePrivate(t *testing.T) {
 		{"other.internal.example", "idp.internal.example", "10.1.2.3", false},
 		{"idp.internal.example", "idp.internal.example", "169.254.169.254", false}, // a name that was taken over
 		{"idp.internal.example", "idp.internal.example", "fd00:ec2::254", false},
+		{"idp.internal.example", "idp.internal.example", "fd20:ce::254", false},
+		{"idp.internal.example", "idp.internal.example", "100.100.100.200", false},
+		{"idp.internal.example", "idp.internal.example", "100.100.100.201", true},
 		{"idp.internal.example", "idp.internal.example", "fe80::1", false},
 		{"idp.internal.example", "idp.internal.example", "0.0.0.0", false},
 		{"idp.internal.example", "idp.internal.example", "64:ff9b::a00:1", false},
