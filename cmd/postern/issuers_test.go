@@ -246,3 +246,29 @@ func TestAKeySetFileThatChangesUnderTraffic(t *testing.T) {
 	})
 	expect("without the old one", 401, 200)
 }
+
+// An issuer and the permission to ask it come with one reload, and go with one. R-JWKS-4, R-CONF-1.
+func TestHostsThatMayBeAskedAreReloaded(t *testing.T) {
+	t.Parallel()
+	const (
+		none    = "version: 1\nlisten: { authz: \"127.0.0.1:0\" }\nshutdown: { delay: 0s }\n"
+		issuer  = none + "issuers: [{ issuer: \"https://idp.example\", jwks_uri: \"https://127.0.0.1:1/keys\", audiences: [a] }]\n"
+		allowed = issuer + "jwks: { allow_hosts: [127.0.0.1] }\n"
+	)
+	folder := t.TempDir()
+	p, said := serving(t, folder, none)
+	path := filepath.Join(folder, "postern.yaml")
+	replaceFile(t, path, issuer)
+	if line := said.await(t, "not reloaded"); !strings.Contains(line, "4: issuers[0].jwks_uri: address not allowed: 127.0.0.1 is loopback") {
+		t.Error(line)
+	}
+	replaceFile(t, path, allowed)
+	said.await(t, "configuration reloaded")
+	if len(p.now.Load().sources) != 1 {
+		t.Error("the issuer is not in force")
+	}
+	replaceFile(t, path, issuer)
+	said.await(t, "not reloaded")
+	replaceFile(t, path, none)
+	said.await(t, "configuration reloaded")
+}

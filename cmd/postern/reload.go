@@ -148,6 +148,9 @@ func (p *postern) replace(s settings, found error) error {
 	if err := p.withFixed(s, found); err != nil {
 		return err
 	}
+	// Whoever may be asked for keys, before or after, may be asked until it is clear which it is.
+	p.data.fetcher.AllowHosts(slices.Concat(p.now.Load().JWKS.AllowHosts, s.JWKS.AllowHosts))
+	defer func() { p.data.fetcher.AllowHosts(p.now.Load().JWKS.AllowHosts) }()
 	n, err := p.newSnapshot(s)
 	if err != nil {
 		return err
@@ -164,7 +167,6 @@ func (p *postern) replace(s settings, found error) error {
 	p.data.tokens.Configure(tokenSettings(s.Config))
 	p.data.keys.SetCacheSize(int64(s.CacheSize))
 	p.tokens.SetCacheSize(int64(s.CacheSize))
-	p.data.fetcher.AllowHosts(s.JWKS.AllowHosts)
 	p.service.Swap(n.checks)
 	if p.api != nil {
 		p.api.Swap(n.site)

@@ -71,15 +71,7 @@ func gateOptions(c *config.Config, found error) (extauthz.Options, []config.Prob
 	for _, p := range c.Policies {
 		o.Policies = append(o.Policies, policySpec(p))
 	}
-	for n, i := range c.Issuers {
-		if i.JWKSFile == "" {
-			continue
-		}
-		if err := jwks.NewFile(i.JWKSFile).Reload(time.Now()); err != nil {
-			findings.problems = append(findings.problems, c.Problem(fmt.Sprintf("issuers[%d].jwks_file", n), err.Error(),
-				"mend the file, or its path, which counts from the folder of this one"))
-		}
-	}
+	findings.keySets()
 	gate, err := extauthz.New(o) // once without keys, before anything is opened
 	findings.add(err)
 	if err == nil {
@@ -88,6 +80,29 @@ func gateOptions(c *config.Config, found error) (extauthz.Options, []config.Prob
 		}
 	}
 	return o, findings.warnings, findings.all()
+}
+
+// keySets judges where the keys of issuers are, as far as that can be without asking there.
+func (f *findings) keySets() {
+	for n, i := range f.Issuers {
+		at := fmt.Sprintf("issuers[%d].", n)
+		switch {
+		case i.JWKSFile != "":
+			if err := jwks.NewFile(i.JWKSFile).Reload(time.Now()); err != nil {
+				f.add(&extauthz.ProblemError{Path: at + "jwks_file", Message: err.Error(), Hint: "mend the file, or its path, which counts from the folder of this one"})
+			}
+		case i.JWKSURI != "":
+			f.fetched(at+"jwks_uri", i.JWKSURI)
+		case i.Discovery:
+			f.fetched(at+"issuer", i.Issuer)
+		}
+	}
+}
+
+func (f *findings) fetched(path, address string) {
+	if err := jwks.CheckURL(address, f.JWKS.AllowHosts); err != nil {
+		f.add(&extauthz.ProblemError{Path: path, Message: err.Error(), Hint: "name another one, or list its host in jwks.allow_hosts"})
+	}
 }
 
 // findings collects what others find in the file beside what config found.
