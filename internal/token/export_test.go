@@ -108,6 +108,16 @@ func (a *Authority) PublishedBy(at time.Time) {
 	}
 }
 
+// HourFrom is since when the hour of the key that is published is measured by the monotonic clock; zero: it is not.
+func (a *Authority) HourFrom() (at time.Time) {
+	for _, k := range a.ring.Load().keys {
+		if k.State == KeyPublished {
+			at = k.made
+		}
+	}
+	return at
+}
+
 // Deny adds n revocations of tokens, in memory alone.
 func (a *Authority) Deny(n int) {
 	for i := range n {

@@ -34,7 +34,7 @@ type Key struct {
 type key struct {
 	Key
 	private crypto.Signer
-	made    time.Time // by this process, with the reading of the monotonic clock; zero: by an earlier one
+	made    time.Time // or redated, by this process, with the reading of the monotonic clock; zero: by an earlier one
 }
 
 // sealedKey is a key as it is stored.

@@ -111,8 +111,8 @@ func (r *ring) next(want Algorithm, every time.Duration, now time.Time) (step, *
 func (k *key) due(want Algorithm, now time.Time) step {
 	ahead := now.Add(clockSkew)
 	switch {
-	case k.PublishedAt.After(ahead) || k.BeganAt.After(ahead) || k.RetiredAt.After(ahead):
-		return stepRedate
+	case k.State != KeyRetired && (k.PublishedAt.After(ahead) || k.BeganAt.After(ahead)):
+		return stepRedate // a retired one is kept the longer: if it is now that the clock is wrong, it would be deleted too early
 	case k.State == KeyRetired && now.Sub(k.RetiredAt) >= keptAfter:
 		return stepDelete
 	case k.State == KeyPublished && k.Algorithm != want:
@@ -123,9 +123,11 @@ func (k *key) due(want Algorithm, now time.Time) step {
 	return stepNone
 }
 
-// redate puts what lies ahead of now at now: the key is as if what it went through last had happened now.
+// redate puts what lies ahead of now at now: the key is as if what it went through last had happened now, by both clocks.
 func (k *key) redate(now time.Time) {
-	for _, t := range []*time.Time{&k.PublishedAt, &k.BeganAt, &k.RetiredAt} {
+	k.made = now
+	now = now.UTC().Truncate(time.Millisecond)
+	for _, t := range []*time.Time{&k.PublishedAt, &k.BeganAt} {
 		if t.After(now) {
 			*t = now
 		}

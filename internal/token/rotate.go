@@ -118,7 +118,7 @@ func (a *Authority) take(ctx context.Context, s step, k *key, make string, now t
 		return &begun, a.replace(ctx, "signing_key.retire", &retired, keys, now, &begun, &retired)
 	case stepRedate:
 		dated := *k
-		dated.redate(stored)
+		dated.redate(now)
 		return &dated, a.replace(ctx, "signing_key.redate", &dated, r.without(k, &dated), now, &dated)
 	case stepWithdraw, stepDelete:
 		return k, a.replace(ctx, "signing_key.delete", k, r.without(k), now)

@@ -166,6 +166,34 @@ func TestAClockThatJumpsBringsNoKeyBackAndNoneForward(t *testing.T) { // R-JWT-6
 	}
 }
 
+// A clock that is behind when Postern starts, and is then set right, has no key deleted while tokens that it signed live, and none sign before its hour has passed.
+func TestAClockThatIsBehindAtTheStartWithdrawsNoKey(t *testing.T) { // R-JWT-6
+	o := options(authtest.NewDatabase(t), token.FormMKA1)
+	a := open(t, o, noon)
+	text, _ := mint(t, a, grant(), noon)
+	rotate := func(now time.Time) {
+		t.Helper()
+		if _, err := a.Rotate(t.Context(), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rotate(noon)
+	advance(t, a, after(time.Hour))
+	rotate(after(2 * time.Hour))
+	const want = "signing EdDSA, published EdDSA, retired EdDSA"
+	behind := noon.Add(-20 * 365 * day)
+	a = open(t, o, behind)
+	if got := states(a); got != want || !a.HourFrom().Equal(behind) {
+		t.Errorf("behind: %s; the hour is measured from %v", got, a.HourFrom())
+	}
+	a.PublishedBy(after(2 * time.Hour)) // as the monotonic clock has it: a minute ago
+	advance(t, a, after(2*time.Hour+time.Minute))
+	if got := states(a); got != want {
+		t.Errorf("set right: %s", got)
+	}
+	verify(t, a.JWKS(), text)
+}
+
 // Who lists the keys while they change reads what nobody writes to. The race detector says so.
 func TestKeysAreListedWhileTheyChange(t *testing.T) {
 	a := authority(t, token.FormMKA1)
