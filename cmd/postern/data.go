@@ -195,7 +195,7 @@ func tryData(c *config.Config, a access, log *slog.Logger, patience time.Duratio
 	}
 	d.narrowed, d.pepper = append(d.narrowed, d.db.Narrowed()...), sha256.Sum256(secret)
 	o := keystoreOptions(c, d.db, secret)
-	o.ReadOnly, o.Log = a == reading, log
+	o.ReadOnly, o.Log, o.Others = a == reading, log, tableExaminers(secret)
 	if d.keys, err = keystore.Open(o, time.Now()); err != nil {
 		return nil, errors.Join(explainedOpen(c, err), d.db.Close())
 	}

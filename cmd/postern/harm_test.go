@@ -26,12 +26,13 @@ func damage() {
 	}
 }
 
-// forge is a program that raises the first letter of the name in the record of a key, and mends the record's sum: as somebody does who can write
+// forge FILE TABLE TEXT is a program that raises the first letter of a text in a record, and mends the record's sum: as somebody does who can write
 // the database, and knows how it is made, but not the pepper (R-STORE-3).
 func forge() {
+	table, text := "table:"+os.Args[2], []byte(os.Args[3])
 	db, err := bbolt.Open(os.Args[1], 0o600, nil)
 	if err == nil {
-		err = errors.Join(db.Update(func(tx *bbolt.Tx) error { return forgeKeys(tx.Bucket([]byte("table:keys")), []byte(os.Args[2])) }), db.Close())
+		err = errors.Join(db.Update(func(tx *bbolt.Tx) error { return forgeRecord(tx.Bucket([]byte(table)), table, text) }), db.Close())
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -39,20 +40,20 @@ func forge() {
 	}
 }
 
-func forgeKeys(b *bbolt.Bucket, name []byte) error {
+func forgeRecord(b *bbolt.Bucket, name string, text []byte) error {
 	table := crc32.MakeTable(crc32.Castagnoli)
 	c := b.Cursor()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
-		at := bytes.Index(v, name)
+		at := bytes.Index(v, text)
 		if at < 0 {
 			continue
 		}
 		forged := bytes.Clone(v)
 		forged[at]++
 		body := forged[:5+binary.LittleEndian.Uint32(forged[1:])]
-		sum := crc32.Update(crc32.Update(crc32.Checksum([]byte("table:keys"), table), table, k), table, body)
+		sum := crc32.Update(crc32.Update(crc32.Checksum([]byte(name), table), table, k), table, body)
 		binary.LittleEndian.PutUint32(forged[len(body):], sum)
 		return b.Put(k, forged)
 	}
-	return fmt.Errorf("no key has %q", name)
+	return fmt.Errorf("no record has %q", text)
 }

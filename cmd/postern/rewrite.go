@@ -130,7 +130,7 @@ func (s settings) fill(ctx context.Context, draft *store.Draft, old *store.DB, s
 	if err != nil {
 		return err
 	}
-	found, err := keystore.Examine(ctx, db, tenantIDs(s.Profile), 0, tableExaminers()...)
+	found, err := keystore.Examine(ctx, db, tenantIDs(s.Profile), 0, tableExaminers(nil)...)
 	if err == nil && len(found.Faults) > 0 {
 		err = fmt.Errorf("%w: %s: %s", store.ErrCorrupt, found.Faults[0].Place, found.Faults[0].Problem)
 	}

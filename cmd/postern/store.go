@@ -35,7 +35,7 @@ type storeCheckCmd struct{ located }
 
 // Help is the detail of the command's help.
 func (*storeCheckCmd) Help() string {
-	return `Looks at the pages of the file, the checksum of each record, the indexes against the records, and whether keys and tenants hold together; also while Postern runs, which goes on answering. Prints what it has looked at, and ok, or each fault with its place and what to do; then it exits with 1. As a report it is text even where no terminal is, unless -o is given.
+	return `Looks at the pages of the file, the checksum of each record, the indexes against the records, whether keys and tenants hold together, and, if the pepper is there, whether signing keys can be unsealed; also while Postern runs, which goes on answering. Prints what it has looked at, and ok, or each fault with its place and what to do; then it exits with 1. As a report it is text even where no terminal is, unless -o is given.
 
 Example:
 
@@ -95,7 +95,8 @@ func examineStore(ctx context.Context, c *config.Config) (found admin.Examinatio
 		if err := keystore.CheckProfile(db, string(c.Profile)); errors.Is(err, keystore.ErrProfile) { // it has other indexes
 			return errors.Join(explainedOpen(c, err), db.Close())
 		}
-		x, err := keystore.Examine(ctx, db, tenantIDs(c.Profile), 0, tableExaminers()...)
+		secret, _ := readPepper(c) // without it the seals are not tried
+		x, err := keystore.Examine(ctx, db, tenantIDs(c.Profile), 0, tableExaminers(secret)...)
 		found = admin.NewExamination(&x)
 		return errors.Join(err, db.Close())
 	})
@@ -260,7 +261,7 @@ func (m *copied) seal(ctx context.Context, draft *store.Draft, c *config.Config)
 	if err != nil {
 		return err
 	}
-	found, err := keystore.Examine(ctx, db, tenantIDs(c.Profile), 0, tableExaminers()...)
+	found, err := keystore.Examine(ctx, db, tenantIDs(c.Profile), 0, tableExaminers(nil)...)
 	if err == nil && len(found.Faults) > 0 {
 		err = hint(fmt.Errorf("the copy has %d faults, the first: %s: %s", len(found.Faults)+found.More, found.Faults[0].Place, found.Faults[0].Problem),
 			"the database that it was taken from is likely to have them too: postern store check")

@@ -201,13 +201,17 @@ func keystoreOptions(c *config.Config, db *store.DB, pepper []byte) keystore.Opt
 		Environments: environments(c),
 		TenantIDs:    tenantIDs(c.Profile),
 		CacheSize:    int64(c.CacheSize),
-		Others:       tableExaminers(),
+		Others:       tableExaminers(nil),
 	}
 }
 
-// tableExaminers examine what the key store does not know.
-func tableExaminers() []keystore.TableExaminer {
-	return []keystore.TableExaminer{token.Examine, federation.Examine}
+// tableExaminers examine what the key store does not know: the seals of signing keys only if the pepper is given.
+func tableExaminers(pepper []byte) []keystore.TableExaminer {
+	var secret []byte
+	if pepper != nil {
+		secret, _ = keystore.TokenKey(pepper) // which never fails for a pepper
+	}
+	return []keystore.TableExaminer{token.Examiner(secret), federation.Examine}
 }
 
 // macKey is the key of the MACs in records; nil where the file does not ask for them.

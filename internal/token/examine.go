@@ -9,19 +9,30 @@ import (
 	"github.com/postern-auth/postern/internal/store"
 )
 
-// Examine looks at all signing keys, revocations and sessions in a database. It unseals nothing: [Open] does.
-func Examine(ctx context.Context, e *store.Examination) error {
-	x := examiner{keys: newKeys()}
-	if err := x.keys.Examine(ctx, e, x.key); err != nil {
-		return err
+// Examiner returns what looks at all signing keys, revocations and sessions in a database. With a secret, that of [Options], it says which keys cannot be unsealed, too;
+// without one only [Open] finds that.
+func Examiner(secret []byte) func(ctx context.Context, e *store.Examination) error {
+	return func(ctx context.Context, e *store.Examination) (err error) {
+		x := examiner{keys: newKeys()}
+		if len(secret) > 0 {
+			if x.secrets, err = newSecrets(secret); err != nil {
+				return err
+			}
+		}
+		if err := x.keys.Examine(ctx, e, x.key); err != nil {
+			return err
+		}
+		if err := newDenials().Examine(ctx, e, judgeDenial); err != nil {
+			return err
+		}
+		return newSessions().Examine(ctx, e, judgeSession)
 	}
-	if err := newDenials().Examine(ctx, e, judgeDenial); err != nil {
-		return err
-	}
-	return newSessions().Examine(ctx, e, judgeSession)
 }
 
-type examiner struct{ keys *store.Table[sealedKey] }
+type examiner struct {
+	keys    *store.Table[sealedKey]
+	secrets secrets // zero: nothing is unsealed
+}
 
 // key says what no decoder finds wrong with a signing key.
 func (x *examiner) key(tx *store.Tx, row store.Row[sealedKey]) (problems []string) {
@@ -34,6 +45,10 @@ func (x *examiner) key(tx *store.Tx, row store.Row[sealedKey]) (problems []strin
 	}
 	if len(k.sealed) == 0 {
 		problems = append(problems, "has no private key")
+	} else if x.secrets.seal != nil {
+		if _, err := x.secrets.unsealed(k); err != nil {
+			problems = append(problems, "cannot be unsealed: it was damaged, or another pepper sealed it")
+		}
 	}
 	signing := 0
 	for other, err := range x.keys.Scan(tx, nil) { // they are few

@@ -10,10 +10,10 @@ import (
 )
 
 // faults are what an examination finds.
-func faults(t *testing.T, db *store.DB) (found []store.Fault, records int) {
+func faults(t *testing.T, db *store.DB, secret []byte) (found []store.Fault, records int) {
 	t.Helper()
 	e := &store.Examination{DB: db, Fault: func(f store.Fault) { found = append(found, f) }}
-	if err := token.Examine(t.Context(), e); err != nil {
+	if err := token.Examiner(secret)(t.Context(), e); err != nil {
 		t.Fatal(err)
 	}
 	return found, e.Records
@@ -48,7 +48,7 @@ func TestAnExaminationFindsWhatContradictsItself(t *testing.T) { // R-STORE-3
 				t.Fatal(err)
 			}
 		}
-		got, records := faults(t, db)
+		got, records := faults(t, db, nil)
 		if (harm == "") != (len(got) == 0) || records < 3 {
 			t.Errorf("%q: %d records, %+v", harm, records, got)
 		}
@@ -57,5 +57,30 @@ func TestAnExaminationFindsWhatContradictsItself(t *testing.T) { // R-STORE-3
 				t.Errorf("%q: %+v, want %+v", harm, f, want)
 			}
 		}
+	}
+}
+
+// Whoever has the pepper learns of seals that do not fit, before the next start does.
+func TestAnExaminationTriesTheSeals(t *testing.T) { // R-EXCH-5
+	db := database(t)
+	o := options(db, token.FormMLM)
+	open(t, o, noon)
+	if got, _ := faults(t, db, o.Secret); len(got) > 0 {
+		t.Errorf("%+v", got)
+	}
+	damaged := func(got []store.Fault) bool {
+		return len(got) == 1 && strings.HasPrefix(got[0].Place, `table "signing_keys", record `) && strings.HasPrefix(got[0].Problem, "cannot be unsealed")
+	}
+	if got, _ := faults(t, db, []byte("another secret of thirty-two bytes")); !damaged(got) {
+		t.Errorf("by another secret: %+v", got)
+	}
+	if _, err := db.Update(token.KeysOf().Flip); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := faults(t, db, o.Secret); !damaged(got) {
+		t.Errorf("a bit is another: %+v", got)
+	}
+	if got, _ := faults(t, db, nil); len(got) > 0 {
+		t.Errorf("without a secret: %+v", got)
 	}
 }
