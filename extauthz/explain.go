@@ -220,6 +220,9 @@ func (x *explainer) detail() string {
 		lacking := slices.DeleteFunc(slices.Clone(p.permissions), func(permission string) bool {
 			return slices.Contains(key.permissions, permission)
 		})
+		if x.d.token != nil {
+			return "the token, which has what it was made with, lacks " + strings.Join(lacking, ", ")
+		}
 		return "it lacks " + strings.Join(lacking, ", ")
 	}
 	return ""

@@ -295,7 +295,7 @@ func (r Reason) Remedy() string {
 	case ReasonTokenClaims:
 		return "the log has the cause; compare with the issuer's tenant_claim, environment_claim, end_user_claim, permissions_claim and typ"
 	case ReasonTokenUserInactive:
-		return "activate the user, if that is meant"
+		return "activate the user, if that is meant; then have it sign in again"
 	case ReasonTokenKeyMissing, ReasonTokenKeyExpired, ReasonTokenKeyRevoked:
 		return "have the client get a fresh one with another key"
 	case ReasonTokenTenantUnknown:
