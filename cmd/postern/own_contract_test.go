@@ -5,7 +5,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -45,11 +44,12 @@ func contractOf(tb testing.TB, site *api.Site) contract {
 	if err != nil {
 		tb.Fatalf("the document: %v\n%s", err, text)
 	}
-	if err := doc.Validate(context.Background()); err != nil {
+	if err := doc.Validate(tb.Context()); err != nil {
 		tb.Fatalf("the document: %v\n%s", err, text)
 	}
 	common := api.Codes(api.FormMKA1) // of paths, methods and bodies: wherever there are such
-	c := contract{doc, slices.DeleteFunc(api.Codes(site.Form), func(code string) bool { return slices.Contains(common, code) }), new(sync.Map)}
+	codes := slices.DeleteFunc(api.Codes(site.Form), func(code string) bool { return slices.Contains(common, code) })
+	c := contract{doc, append(codes, "invalid_target", "invalid_scope", "unsupported_grant_type"), new(sync.Map)}
 	contracts.Store(site, c)
 	return c
 }
@@ -126,8 +126,9 @@ func (c contract) unnamed(description, text string) string {
 	if json.Unmarshal([]byte(text), &said) != nil {
 		return "" // it has another form, and is found so
 	}
-	for _, code := range append(c.codes, "invalid_target", "invalid_scope", "unsupported_grant_type") {
-		if named := cmp.Or(said.Code, said.Error); strings.EqualFold(named, code) && !strings.Contains(description, named) {
+	named := cmp.Or(said.Code, said.Error)
+	for _, code := range c.codes {
+		if strings.EqualFold(named, code) && !strings.Contains(description, named) {
 			return named
 		}
 	}

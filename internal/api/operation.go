@@ -27,7 +27,7 @@ type shape struct {
 // as is the shape of a T, under a name.
 func as[T any](name string) shape { return shape{name, reflect.TypeFor[T]()} }
 
-// operations is what is said of the endpoints in a form, in the order of [resources]: symbol → method.
+// operations is what is said of the endpoints of a form. symbol → method → operation, as [resources] has the endpoints.
 func operations(f Form) map[symbol]map[string]operation {
 	all := map[symbol]map[string]operation{
 		jwks:          {http.MethodGet: {id: "getKeySet", summary: "The public keys that verify Postern's tokens (RFC 7517).", gives: as[keySetShape]("KeySet")}},
