@@ -35,6 +35,12 @@ func openFederation(c *config.Config, d *data, a access) (*federation.Store, err
 		_, err := d.tokens.RevokeUser(ctx, of.Tenant, of.Environment, user, now)
 		return err
 	}
+	o.OwnIssuer = func() string {
+		if d.tokens == nil {
+			return c.Issuer
+		}
+		return d.tokens.Issuer() // a reload may change it
+	}
 	if a != reading {
 		o.Change = func(ctx context.Context, now time.Time, fn func(*store.Tx) (*federation.Event, error)) error {
 			return d.keys.Change(ctx, now, func(tx *store.Tx) (*keystore.Record, error) {

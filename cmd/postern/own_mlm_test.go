@@ -136,6 +136,7 @@ func TestProvidersOfMLM(t *testing.T) {
 		"no key":                   {"", "POST", path, "{}", 401, refused("MISSING_API_KEY") + "}"},
 		"not an admin":             {p.live, "POST", path, "{}", 403, refused("FORBIDDEN") + "}"},
 		"an http issuer":           {p.admin, "POST", path, `{"provider_id":"a","display_name":"A","issuer":"http://a.example","jwks_uri":"https://a.example","allowed_audiences":["x"]}`, 400, refused("VALIDATION_ERROR") + `,"details":{"issuer":"must be an https URL"}}`},
+		"our own issuer":           {p.admin, "POST", path, `{"provider_id":"a","display_name":"A","issuer":"https://app.example.com","jwks_uri":"https://a.example","allowed_audiences":["x"]}`, 400, refused("VALIDATION_ERROR") + `,"details":{"issuer":"must not be that of this service's own tokens: they are never exchanged"}}`},
 		"aliases that differ":      {p.admin, "POST", path, `{"provider_id":"a","display_name":"A",` + fields + `,"is_active":true,"enabled":false}`, 400, refused("VALIDATION_ERROR")},
 		"a name twice":             {p.admin, "POST", path, `{"provider_id":"a","provider_id":"a"}`, 400, refused("VALIDATION_ERROR") + `,"details":{"provider_id":"is given twice"}}`},
 		"no JSON":                  {p.admin, "POST", path, `x`, 400, refused("VALIDATION_ERROR") + `,"details":{"body":"must be one JSON object"}}`},

@@ -106,15 +106,18 @@ func (s *Store) verify(ctx context.Context, p *providerRecord, jwt string, now t
 		return jwks.Claims{}, fmt.Errorf("%w: %w", ErrKeysUnavailable, err)
 	}
 	waits := bounded{Source: source, crowd: &s.crowd, owner: "o" + string(p.owner.key("")), provider: "p" + string(p.key())}
-	return verifyWith(ctx, p, waits, &token, now)
+	return s.verifyWith(ctx, p, waits, &token, now)
 }
 
-// verifyWith is verify by the keys of source.
-func verifyWith(ctx context.Context, p *providerRecord, source jwks.Source, token *jwks.Token, now time.Time) (jwks.Claims, error) {
+// verifyWith is verify by the keys of source. Tokens of our own are no provider's, whatever it says of itself (R-EXCH-3).
+func (s *Store) verifyWith(ctx context.Context, p *providerRecord, source jwks.Source, token *jwks.Token, now time.Time) (jwks.Claims, error) {
 	verifier := jwks.Verifier{Source: source, Rules: jwks.Rules{
 		Issuer: p.Issuer, Audiences: p.AllowedAudiences, Algorithms: jwks.Algorithms(), AnySubject: true, ExpiryLeeway: leeway, Leeway: leeway,
 	}}
 	claims, _, err := verifier.Verify(ctx, token, now)
+	if err == nil && claims.Issuer == s.ownIssuer() {
+		err = fmt.Errorf("%w: it is that of our own tokens", jwks.ErrIssuer)
+	}
 	if err != nil {
 		return jwks.Claims{}, refusal(err)
 	}

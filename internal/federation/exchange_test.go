@@ -254,3 +254,20 @@ func FuzzExchange(f *testing.F) {
 		}
 	})
 }
+
+// R-EXCH-3: a provider of our own tokens is not stored; one that became it, as the file changed, lets nobody in.
+func TestTokensOfOurOwnAreNotExchanged(t *testing.T) {
+	h := newHouse(t)
+	h.own = provider("").Issuer
+	if _, err := h.exchange(t, h.sign(t, nil)); !errors.Is(err, federation.ErrIssuer) {
+		t.Errorf("an exchange: %v, want ErrIssuer", err)
+	}
+	_, err := h.PutProvider(t.Context(), acme, provider("own"), noon)
+	if invalid, ok := errors.AsType[*federation.InvalidError](err); !ok || len(invalid.Fields) != 1 || invalid.Fields["issuer"] == "" {
+		t.Errorf("PutProvider: %v, want an InvalidError of issuer", err)
+	}
+	h.own += "/"
+	if _, err := h.exchange(t, h.sign(t, nil)); err != nil {
+		t.Errorf("an exchange, the issuer another: %v", err)
+	}
+}

@@ -102,6 +102,7 @@ type house struct {
 	*journal
 	world *world
 	key   *authtest.ProviderKey
+	own   string // issuer of tokens of our own
 }
 
 func newHouse(tb testing.TB) *house {
@@ -114,7 +115,7 @@ func newHouseIn(tb testing.TB, db *store.DB, keySets int) *house {
 	tb.Helper()
 	h := &house{journal: &journal{db: db}, world: &world{sets: map[string]*jwks.Set{}}, key: authtest.NewProviderKey(tb, "k1", "ES256")}
 	var err error
-	if h.Store, err = federation.Open(federation.Options{DB: db, Change: h.change, Keys: h.world.keys, KeySets: keySets}); err != nil {
+	if h.Store, err = federation.Open(federation.Options{DB: db, Change: h.change, Keys: h.world.keys, KeySets: keySets, OwnIssuer: func() string { return h.own }}); err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {

@@ -63,7 +63,7 @@ func (s *Store) steps(ctx context.Context, p *providerRecord, set KeySet, jwt st
 	if set == nil {
 		return []ProbeStep{{"form", nil}, {"keys", ErrKeysUnavailable}}
 	}
-	claims, err := verifyWith(ctx, p, set, &token, now)
+	claims, err := s.verifyWith(ctx, p, set, &token, now)
 	at := stepOf(err)
 	var steps []ProbeStep
 	for _, name := range []string{"form", "keys", "signature", "issuer", "audience", "times"} {

@@ -109,13 +109,7 @@ type ProviderSpec struct {
 	IsActive              *bool   // default: true
 }
 
-// check finds all that is wrong with spec.
-func (spec *ProviderSpec) check() error {
-	p := problems{}
-	spec.checkInto(p)
-	return p.err()
-}
-
+// checkInto finds all that is wrong with spec.
 func (spec *ProviderSpec) checkInto(p problems) {
 	p.add("provider_id", checkProviderID(spec.ID))
 	p.add("display_name", checkText(spec.DisplayName, maxDisplayName))

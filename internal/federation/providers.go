@@ -17,7 +17,12 @@ import (
 // From its return on no token is accepted by what it was before; if it has another issuer, key set or incarnation, the keys known until then are forgotten.
 // Errors: [*InvalidError], [ErrTooManyProviders].
 func (s *Store) PutProvider(ctx context.Context, o Owner, spec ProviderSpec, now time.Time) (Provider, error) {
-	if err := spec.check(); err != nil {
+	wrong := problems{}
+	spec.checkInto(wrong)
+	if spec.Issuer == s.ownIssuer() {
+		wrong.add("issuer", "must not be that of this service's own tokens: they are never exchanged")
+	}
+	if err := wrong.err(); err != nil {
 		return Provider{}, err
 	}
 	var p providerRecord

@@ -26,6 +26,9 @@ type Options struct {
 	// exchanged.
 	Keys func(o Owner, jwksURI, issuer string) (KeySet, error)
 
+	// OwnIssuer is the issuer of tokens of our own, which are never exchanged; empty: there is none. It is asked each time. Nil: there is none.
+	OwnIssuer func() string
+
 	// KeySets bounds how many key sets are held at once. Zero: 1,024.
 	KeySets int
 }
@@ -65,10 +68,11 @@ type Store struct {
 
 	endTokens func(ctx context.Context, o Owner, user string, now time.Time) error
 
-	readOnly bool
-	memory   memory
-	sources  sources
-	crowd    crowd
+	readOnly  bool
+	ownIssuer func() string
+	memory    memory
+	sources   sources
+	crowd     crowd
 }
 
 // The names of indexes.
@@ -174,6 +178,9 @@ func decodeRequest(version uint8, b []byte) (requestRecord, error) {
 // Errors are those of package internal/store.
 func Open(o Options) (*Store, error) {
 	s := &Store{tables: newTables(), db: o.DB, gate: o.Change, endTokens: o.EndTokens, sources: sources{open: o.Keys, max: o.keySets()}}
+	if s.ownIssuer = o.OwnIssuer; s.ownIssuer == nil {
+		s.ownIssuer = func() string { return "" }
+	}
 	if s.endTokens == nil {
 		s.endTokens = func(context.Context, Owner, string, time.Time) error { return nil }
 	}
