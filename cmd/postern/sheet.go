@@ -6,16 +6,22 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"go.yaml.in/yaml/v4"
 
 	"github.com/postern-auth/postern/internal/federation"
+	"github.com/postern-auth/postern/internal/strictjson"
 )
 
 // maxSheet bounds a file that a command reads as a whole, in bytes.
 const maxSheet = 1 << 20
+
+// maxSheetDepth bounds what lies in each other in a provider.
+const maxSheetDepth = 8
 
 // sheet is what somebody wrote into a YAML or JSON file for a command.
 type sheet struct {
@@ -63,12 +69,12 @@ func readSheet(name string, stdin io.Reader) (*sheet, error) {
 }
 
 // members are those of an object in the sheet, as JSON.
-func members(v any) (federation.Members, error) {
+func members(v any) (map[string]json.RawMessage, error) {
 	object, ok := v.(map[string]any)
 	if !ok {
 		return nil, errors.New("is not an object")
 	}
-	m := make(federation.Members, len(object))
+	m := make(map[string]json.RawMessage, len(object))
 	for name, value := range object {
 		text, err := json.Marshal(value)
 		if err != nil {
@@ -77,6 +83,11 @@ func members(v any) (federation.Members, error) {
 		m[name] = text
 	}
 	return m, nil
+}
+
+// unknownOf are the names in m, in order, that are not among known.
+func unknownOf(m map[string]json.RawMessage, known ...string) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(m)), func(name string) bool { return slices.Contains(known, name) })
 }
 
 // providerRequest asks for one provider in one environment.
@@ -126,10 +137,18 @@ func (s *sheet) provider(i int, v any, environment string) ([]providerRequest, e
 	}
 	delete(m, "environments")
 	delete(m, "environment")
-	if unknown := m.Unknown(federation.ProviderMembers()); len(unknown) > 0 {
+	if unknown := unknownOf(m, federation.ProviderMembers()...); len(unknown) > 0 {
 		return nil, fmt.Errorf("%s: unknown field", unknown[0])
 	}
-	spec, err := federation.ReadProvider(m)
+	text, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	object, err := strictjson.Parse(string(text), strictjson.Rules{Depth: maxSheetDepth}, nil)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := federation.ReadProvider(object)
 	if err != nil {
 		return nil, err
 	}

@@ -91,7 +91,7 @@ func (t *tenantsCreateCmd) fromFile(stdin io.Reader) (r admin.TenantRequest, err
 		}
 		delete(m, name)
 	}
-	if unknown := m.Unknown(nil); len(unknown) > 0 {
+	if unknown := unknownOf(m); len(unknown) > 0 {
 		return r, fmt.Errorf("%s: %s: unknown field", s.name, unknown[0])
 	}
 	return r, nil

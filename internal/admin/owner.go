@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/postern-auth/postern/internal/federation"
+	"github.com/postern-auth/postern/internal/strictjson"
 )
 
 // userResources are those of profiles that know users.
@@ -81,57 +81,45 @@ func (h *handler) owner(r *http.Request, environment string) (federation.Owner, 
 	return all[0], nil
 }
 
-// objectOf reads the members of a JSON object.
-func objectOf(data []byte) (federation.Members, error) {
-	o, err := parseObject(data)
-	if err != nil {
-		return nil, err
-	}
-	all := make(federation.Members, len(o))
-	for _, m := range o {
-		all[m.Name] = json.RawMessage(m.Raw)
-	}
-	return all, nil
-}
-
-// take removes a text from members, and returns it.
-func take(m federation.Members, name string) (string, error) {
-	raw, ok := m[name]
-	delete(m, name)
-	if !ok || string(raw) == "null" {
+// textOf reads a member that is a text, and may be left out.
+func textOf(o strictjson.Object, name string) (string, error) {
+	m, given := o.Given(name)
+	if !given {
 		return "", nil
 	}
-	var s string
-	if err := json.Unmarshal(raw, &s); err != nil {
+	text, ok := m.Text()
+	if !ok {
 		return "", invalid(name, "is not a text", "")
 	}
-	return s, nil
+	return text, nil
 }
 
 // onlyKnown refuses other names than these.
-func onlyKnown(m federation.Members, known []string) error {
-	if unknown := m.Unknown(known); len(unknown) > 0 {
-		return unknownField(unknown[0])
+func onlyKnown(o strictjson.Object, known ...string) error {
+	for _, m := range o {
+		if !slices.Contains(known, m.Name) {
+			return unknownField(m.Name)
+		}
 	}
 	return nil
 }
 
-// membersOfBody reads the body of a request about an owner: its environment, and the rest.
-func membersOfBody(w http.ResponseWriter, r *http.Request, known []string) (environment string, m federation.Members, err error) {
+// objectOfBody reads the body of a request about an owner: its environment, and the whole, in which others than the known members and that one are refused.
+func objectOfBody(w http.ResponseWriter, r *http.Request, known ...string) (environment string, o strictjson.Object, err error) {
 	data, err := rawBody(w, r)
 	if err != nil {
 		return "", nil, err
 	}
 	if strings.TrimSpace(string(data)) == "" {
-		data = []byte("{}")
+		return "", nil, nil
 	}
-	if m, err = objectOf(data); err != nil {
+	if o, err = parseObject(data); err != nil {
 		return "", nil, err
 	}
-	if environment, err = take(m, "environment"); err != nil {
+	if environment, err = textOf(o, "environment"); err != nil {
 		return "", nil, err
 	}
-	return environment, m, onlyKnown(m, known)
+	return environment, o, onlyKnown(o, append(known, "environment")...)
 }
 
 // aboutUser says what err means for the provider or user that a request names.

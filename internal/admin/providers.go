@@ -76,23 +76,23 @@ func (h *handler) providersOf(ctx context.Context, owners []federation.Owner) it
 }
 
 func (h *handler) putProvider(w http.ResponseWriter, r *http.Request, now time.Time) error {
-	environment, members, err := membersOfBody(w, r, federation.ProviderMembers())
+	environment, o, err := objectOfBody(w, r, federation.ProviderMembers()...)
 	if err != nil {
 		return err
 	}
-	o, err := h.owner(r, environment)
+	owner, err := h.owner(r, environment)
 	if err != nil {
 		return err
 	}
-	spec, err := federation.ReadProvider(members)
+	spec, err := federation.ReadProvider(o)
 	if err != nil {
 		return aboutUser(err, "provider", spec.ID)
 	}
-	p, err := h.Users.PutProvider(r.Context(), o, spec, now)
+	p, err := h.Users.PutProvider(r.Context(), owner, spec, now)
 	if err != nil {
 		return aboutUser(err, "provider", spec.ID)
 	}
-	writeJSON(w, http.StatusOK, providerJSON(o, &p))
+	writeJSON(w, http.StatusOK, providerJSON(owner, &p))
 	return nil
 }
 
@@ -169,18 +169,20 @@ func (h *handler) newProviders(list []json.RawMessage) (all []newProvider, err e
 
 // newProvider reads one provider, and where it is to be.
 func (h *handler) newProvider(raw json.RawMessage) (spec federation.ProviderSpec, environments []string, err error) {
-	m, err := objectOf(raw)
+	o, err := parseObject(raw)
 	if err != nil {
 		return spec, nil, err
 	}
-	one, err := take(m, "environment")
+	one, err := textOf(o, "environment")
 	if err != nil {
 		return spec, nil, err
 	}
-	if listed, ok := m["environments"]; ok && json.Unmarshal(listed, &environments) != nil {
-		return spec, nil, invalid("environments", "is not a list of texts", "")
+	if m, given := o.Given("environments"); given {
+		var ok bool
+		if environments, ok = m.Texts(); !ok {
+			return spec, nil, invalid("environments", "is not a list of texts", "")
+		}
 	}
-	delete(m, "environments")
 	if one != "" {
 		environments = append(environments, one)
 	}
@@ -196,10 +198,10 @@ func (h *handler) newProvider(raw json.RawMessage) (spec federation.ProviderSpec
 	if len(environments) == 0 {
 		environments = configured
 	}
-	if err := onlyKnown(m, federation.ProviderMembers()); err != nil {
+	if err := onlyKnown(o, append(federation.ProviderMembers(), "environment", "environments")...); err != nil {
 		return spec, nil, err
 	}
-	spec, err = federation.ReadProvider(m)
+	spec, err = federation.ReadProvider(o)
 	return spec, environments, err
 }
 

@@ -87,19 +87,19 @@ func (h *handler) usersByEmail(ctx context.Context, o federation.Owner, email st
 }
 
 func (h *handler) createUser(w http.ResponseWriter, r *http.Request, now time.Time) error {
-	environment, members, err := membersOfBody(w, r, federation.UserMembers())
+	environment, o, err := objectOfBody(w, r, federation.UserMembers()...)
 	if err != nil {
 		return err
 	}
-	o, err := h.owner(r, environment)
+	owner, err := h.owner(r, environment)
 	if err != nil {
 		return err
 	}
-	spec, err := federation.ReadUser(members)
+	spec, err := federation.ReadUser(o)
 	if err != nil {
 		return aboutUser(err, "user", "")
 	}
-	u, err := h.Users.CreateUser(r.Context(), o, spec, now)
+	u, err := h.Users.CreateUser(r.Context(), owner, spec, now)
 	if err != nil {
 		return aboutUser(err, "user", "")
 	}
@@ -137,16 +137,16 @@ func (h *handler) user(w http.ResponseWriter, r *http.Request, _ time.Time) erro
 }
 
 func (h *handler) updateUser(w http.ResponseWriter, r *http.Request, now time.Time) error {
-	environment, members, err := membersOfBody(w, r, []string{"email", "display_name", "membership_tier", "is_active"})
+	environment, o, err := objectOfBody(w, r, "email", "display_name", "membership_tier", "is_active")
 	if err != nil {
 		return err
 	}
-	if len(members) == 0 {
-		return errNothing()
-	}
-	change, err := federation.ReadUserChange(members)
-	if err != nil {
+	change, err := federation.ReadUserChange(o)
+	switch {
+	case err != nil:
 		return aboutUser(err, "user", "")
+	case change == federation.UserChange{}:
+		return errNothing()
 	}
 	return h.changeUser(w, r, environment, change, now)
 }

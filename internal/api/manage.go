@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	"github.com/postern-auth/postern/internal/federation"
-	"github.com/postern-auth/postern/internal/strictjson"
 )
 
 // Pages of a list.
@@ -69,7 +67,7 @@ func (c *call) putProvider() (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	spec, err := federation.ReadProvider(membersOf(o))
+	spec, err := federation.ReadProvider(o)
 	if err != nil {
 		return Reply{}, c.federationError(err)
 	}
@@ -160,7 +158,7 @@ func (c *call) createUser() (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	spec, err := federation.ReadUser(membersOf(o))
+	spec, err := federation.ReadUser(o)
 	if err != nil {
 		return Reply{}, c.federationError(err)
 	}
@@ -184,7 +182,7 @@ func (c *call) updateUser() (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	change, err := federation.ReadUserChange(membersOf(o))
+	change, err := federation.ReadUserChange(o)
 	if err != nil {
 		return Reply{}, c.federationError(err)
 	}
@@ -239,13 +237,4 @@ func (c *call) page() (page, error) {
 		return p, refuse(http.StatusBadRequest, codeValidation, problems...)
 	}
 	return p, nil
-}
-
-// membersOf are those of o, by their names.
-func membersOf(o strictjson.Object) federation.Members {
-	all := make(federation.Members, len(o))
-	for _, m := range o {
-		all[m.Name] = json.RawMessage(m.Raw)
-	}
-	return all
 }

@@ -14,16 +14,23 @@ import (
 
 	"github.com/postern-auth/postern/internal/authtest"
 	"github.com/postern-auth/postern/internal/federation"
+	"github.com/postern-auth/postern/internal/strictjson"
 )
 
 // read reads a provider from the text of a JSON object.
 func read(tb testing.TB, text string) (federation.ProviderSpec, error) {
 	tb.Helper()
-	var m federation.Members
-	if err := json.Unmarshal([]byte(text), &m); err != nil {
+	return federation.ReadProvider(object(tb, text))
+}
+
+// object reads a JSON object.
+func object(tb testing.TB, text string) strictjson.Object {
+	tb.Helper()
+	o, err := strictjson.Parse(text, strictjson.Rules{Depth: 2}, nil)
+	if err != nil {
 		tb.Fatal(err)
 	}
-	return federation.ReadProvider(m)
+	return o
 }
 
 const minimal = `"provider_id":"my-app","display_name":"My app","issuer":"https://auth.example.com","jwks_uri":"https://auth.example.com/jwks.json","allowed_audiences":["a"]`
@@ -150,7 +157,11 @@ func TestWhatIsWrongWithAProviderIsSaidByField(t *testing.T) {
 				}
 			}
 			maps.Copy(all, other)
-			_, err := federation.ReadProvider(all)
+			text, err := json.Marshal(all)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = read(t, string(text))
 			if test.field == "" {
 				if err != nil {
 					t.Fatal(err)

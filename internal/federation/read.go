@@ -1,14 +1,10 @@
 package federation
 
 import (
-	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
-)
 
-// Members are those of a JSON object, by their names, each as it was written. Who read them has refused names that stood there twice, and text that is not UTF-8.
-type Members map[string]json.RawMessage
+	"github.com/postern-auth/postern/internal/strictjson"
+)
 
 // ProviderMembers are the names that [ReadProvider] knows.
 func ProviderMembers() []string {
@@ -20,8 +16,8 @@ func ProviderMembers() []string {
 
 // ReadProvider reads what a provider shall be. A member that is null is an absent one; others than [ProviderMembers] are not looked at.
 // Error: an [*InvalidError] with all that is wrong.
-func ReadProvider(m Members) (ProviderSpec, error) {
-	r := memberReader{members: m, problems: problems{}}
+func ReadProvider(o strictjson.Object) (ProviderSpec, error) {
+	r := memberReader{Object: o, problems: problems{}}
 	spec := ProviderSpec{
 		ID: r.text("provider_id"), DisplayName: r.text("display_name"), JWKSURI: r.text("jwks_uri"),
 		AutoCreateUsers: r.optionalBool("auto_create_users"),
@@ -33,8 +29,11 @@ func ReadProvider(m Members) (ProviderSpec, error) {
 		spec.Issuer = *issuer
 	}
 	spec.IsActive = alias(&r, "is_active", "enabled", r.optionalBool)
-	if r.present("allowed_audiences") && json.Unmarshal(m["allowed_audiences"], &spec.AllowedAudiences) != nil {
-		r.add("allowed_audiences", "must be a list of texts")
+	if m, given := o.Given("allowed_audiences"); given {
+		var ok bool
+		if spec.AllowedAudiences, ok = m.Texts(); !ok {
+			r.add("allowed_audiences", "must be a list of texts")
+		}
 	}
 	if t := r.optionalText("default_membership_tier"); t != nil {
 		spec.DefaultMembershipTier = (*Tier)(t)
@@ -49,8 +48,8 @@ func UserMembers() []string {
 }
 
 // ReadUser reads what user to make, by the rules of [ReadProvider].
-func ReadUser(m Members) (UserSpec, error) {
-	r := memberReader{members: m, problems: problems{}}
+func ReadUser(o strictjson.Object) (UserSpec, error) {
+	r := memberReader{Object: o, problems: problems{}}
 	spec := UserSpec{
 		Email: r.text("email"), DisplayName: r.text("display_name"), MembershipTier: Tier(r.text("membership_tier")),
 		IdempotencyKey: r.text("idempotency_key"),
@@ -69,10 +68,10 @@ func ReadUser(m Members) (UserSpec, error) {
 }
 
 // ReadUserChange reads what to change of a user, by the rules of [ReadProvider], but that a display_name that is null clears it.
-func ReadUserChange(m Members) (UserChange, error) {
-	r := memberReader{members: m, problems: problems{}}
+func ReadUserChange(o strictjson.Object) (UserChange, error) {
+	r := memberReader{Object: o, problems: problems{}}
 	change := UserChange{Email: r.optionalText("email"), DisplayName: r.optionalText("display_name"), IsActive: r.optionalBool("is_active")}
-	if raw, ok := m["display_name"]; ok && string(raw) == "null" {
+	if m, _ := o.Find("display_name"); m.Kind == strictjson.KindNull {
 		change.DisplayName = new(string)
 	}
 	if t := r.optionalText("membership_tier"); t != nil {
@@ -84,21 +83,22 @@ func ReadUserChange(m Members) (UserChange, error) {
 
 // memberReader reads members, and notes what is wrong with them.
 type memberReader struct {
-	members Members
+	strictjson.Object
 	problems
 }
 
 func (r *memberReader) present(name string) bool {
-	raw, ok := r.members[name]
-	return ok && string(raw) != "null"
+	_, given := r.Given(name)
+	return given
 }
 
 func (r *memberReader) optionalText(name string) *string {
-	if !r.present(name) {
+	m, given := r.Given(name)
+	if !given {
 		return nil
 	}
-	var s string
-	if json.Unmarshal(r.members[name], &s) != nil {
+	s, ok := m.Text()
+	if !ok {
 		r.add(name, "must be a text")
 		return nil
 	}
@@ -114,11 +114,12 @@ func (r *memberReader) text(name string) string {
 }
 
 func (r *memberReader) optionalBool(name string) *bool {
-	if !r.present(name) {
+	m, given := r.Given(name)
+	if !given {
 		return nil
 	}
-	var b bool
-	if json.Unmarshal(r.members[name], &b) != nil {
+	b, ok := m.Bool()
+	if !ok {
 		r.add(name, "must be true or false")
 		return nil
 	}
@@ -138,16 +139,4 @@ func alias[T comparable](r *memberReader, name, other string, read func(string) 
 		return b
 	}
 	return a
-}
-
-// Unknown are the names in m, in order, that are not among known.
-func (m Members) Unknown(known []string) []string {
-	var unknown []string
-	for name := range m {
-		if !slices.Contains(known, name) {
-			unknown = append(unknown, name)
-		}
-	}
-	slices.SortFunc(unknown, strings.Compare)
-	return unknown
 }

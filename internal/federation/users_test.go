@@ -2,7 +2,6 @@ package federation_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -305,21 +304,17 @@ func TestWhatIsWrongWithAUserIsSaidByField(t *testing.T) {
 		`{"email":"ann@example.com","idempotency_key":""}`:                                 "idempotency_key",
 		`{"email":"ann@example.com","idempotency_key":"` + strings.Repeat("x", 101) + `"}`: "idempotency_key",
 	} {
-		var m federation.Members
-		if err := json.Unmarshal([]byte(text), &m); err != nil {
-			t.Fatal(err)
-		}
-		_, err := federation.ReadUser(m)
+		_, err := federation.ReadUser(object(t, text))
 		invalid, _ := errors.AsType[*federation.InvalidError](err)
 		if field == "" && err != nil || field != "" && (invalid == nil || len(invalid.Fields) != 1 || invalid.Fields[field] == "") {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
-	change, err := federation.ReadUserChange(federation.Members{"display_name": json.RawMessage("null"), "is_active": json.RawMessage("false")})
+	change, err := federation.ReadUserChange(object(t, `{"display_name":null,"is_active":false}`))
 	if diff := cmp.Diff(federation.UserChange{DisplayName: new(string), IsActive: new(false)}, change); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
-	if _, err := federation.ReadUserChange(federation.Members{"email": json.RawMessage(`""`)}); err == nil {
+	if _, err := federation.ReadUserChange(object(t, `{"email":""}`)); err == nil {
 		t.Error("an empty address")
 	}
 }

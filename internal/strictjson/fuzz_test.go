@@ -57,6 +57,10 @@ func says(t *testing.T, m strictjson.Member) {
 		if got, ok := m.Text(); !ok || got != want {
 			t.Fatalf("%s says %q, %t", m.Raw, got, ok)
 		}
+	case bool:
+		if got, ok := m.Bool(); !ok || got != want {
+			t.Fatalf("%s says %t, %t", m.Raw, got, ok)
+		}
 	case float64:
 		if got, ok := m.Number(); !ok || got != want {
 			t.Fatalf("%s says %v, %t", m.Raw, got, ok)

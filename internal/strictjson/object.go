@@ -101,6 +101,9 @@ func (m Member) Text() (string, bool) {
 	return unescape(m.Raw[1 : len(m.Raw)-1]), true
 }
 
+// Bool returns the value of a member that is true or false.
+func (m Member) Bool() (value, ok bool) { return m.Raw == "true", m.Kind == KindBool }
+
 // Texts returns the value of a member that is an array of texts; of an empty one, nil.
 func (m Member) Texts() ([]string, bool) {
 	if m.Kind != KindArray {
