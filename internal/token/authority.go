@@ -99,7 +99,8 @@ type Authority struct {
 
 	denials *store.Table[denial]
 	denied  *denyList
-	revoked sync.Mutex // held by who trims the deny list, or adds to it
+	latest  atomic.Int64 // Unix second of the latest that a token of this process was issued at
+	revoked sync.Mutex   // held by who trims the deny list, or adds to it
 
 	sessions *store.Table[Session]
 	alive    atomic.Int64 // sessions in the table

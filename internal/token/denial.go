@@ -163,10 +163,15 @@ func (l *denyList) until(g *Grant) int64 {
 	return last
 }
 
-// after is the time at which a token that says g is issued: now, or, when those of its user or key, or all, were revoked within this second, the next.
+// aheadAtMost is how far a token may be issued ahead of the clock: gates let iat lie 30 s ahead.
+const aheadAtMost = 20 // seconds
+
+// after is the time at which a token that says g is issued: now, or, when those of its user or key, or all, were revoked as of this second or a little later, the
+// second after that.
 func (l *denyList) after(g *Grant, now time.Time) time.Time {
-	if second := now.Unix(); l.until(g) == second || l.horizon.Load().at == second {
-		return now.Truncate(time.Second).Add(time.Second)
+	last := max(l.until(g), l.horizon.Load().at)
+	if ahead := last - now.Unix(); ahead >= 0 && ahead < aheadAtMost {
+		return time.Unix(last+1, 0)
 	}
 	return now
 }

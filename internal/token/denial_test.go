@@ -213,6 +213,71 @@ func TestAnUndecidedRevocationIsInForce(t *testing.T) { // R-JWT-9
 	}
 }
 
+// A clock that was ahead, and is set back before a revocation, has no token escape it that was issued meanwhile.
+func TestAClockThatIsSetBackHidesNoToken(t *testing.T) { // R-JWT-6, R-JWT-9
+	for name, revoke := range map[string]func(*token.Authority, token.Grant) error{
+		"a user": func(a *token.Authority, g token.Grant) error {
+			_, err := a.RevokeUser(t.Context(), g.Tenant, g.Environment, g.Subject, noon)
+			return err
+		},
+		"a key": func(a *token.Authority, g token.Grant) error {
+			return a.RevokeKey(t.Context(), g.Tenant, g.Environment, g.KeyID, noon)
+		},
+		"a token": func(a *token.Authority, g token.Grant) error {
+			return a.RevokeToken(t.Context(), token.Revocation{ID: g.ID, ExpiresAt: g.ExpiresAt}, noon)
+		},
+		"a session": func(a *token.Authority, g token.Grant) error {
+			_, err := a.RevokeSession(t.Context(), g.Session, noon)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := options(authtest.NewDatabase(t), token.FormMLM)
+			a := open(t, o, noon)
+			ahead := after(2 * time.Hour)
+			g := grant()
+			g.ExpiresAt = ahead.Add(token.MaxLifetime)
+			_, g = mint(t, a, g, ahead)
+			if err := revoke(a, g); err != nil {
+				t.Fatal(err)
+			}
+			if err := a.Trim(t.Context(), g.ExpiresAt.Add(-time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			for _, a := range []*token.Authority{a, open(t, o, noon)} {
+				if !a.Revoked(&g) || a.Stats().Denials != 1 {
+					t.Errorf("refused: %t, by %d revocations", a.Revoked(&g), a.Stats().Denials)
+				}
+			}
+		})
+	}
+	a := authority(t, token.FormMLM)
+	given := map[string]token.Grant{}
+	for i, user := range []string{"u1", "u2", "u3", "u1"} { // each within the same second, and given a token again
+		if _, err := a.RevokeUser(t.Context(), "acme", "LIVE", user, noon); err != nil {
+			t.Fatal(err)
+		}
+		if g, ok := given[user]; ok && !a.Revoked(&g) {
+			t.Errorf("revocation %d: the token that was issued before it passes", i)
+		}
+		g := forLater(noon)
+		g.Subject = user
+		if _, g = mint(t, a, g, noon); a.Revoked(&g) || g.IssuedAt.Sub(noon) > 5*time.Second {
+			t.Errorf("revocation %d: a token that was issued after it, at %v, is refused: %t", i, g.IssuedAt, a.Revoked(&g))
+		}
+		given[user] = g
+	}
+	a = authority(t, token.FormMLM)
+	far := forLater(noon.Add(400 * day))
+	mint(t, a, far, noon.Add(400*day))
+	if _, err := a.RevokeUser(t.Context(), "acme", "LIVE", far.Subject, noon); err != nil {
+		t.Fatal(err)
+	}
+	if _, g := mint(t, a, forLater(after(time.Second)), after(time.Second)); a.Revoked(&g) {
+		t.Error("after a clock that was a year ahead a user stays refused for as long")
+	}
+}
+
 // The tokens of a tenant itself name it as their subject, and are revoked by that.
 func TestATenantsOwnTokensAreRevokedByItsID(t *testing.T) { // R-JWT-9
 	a := authority(t, token.FormDefault)

@@ -31,7 +31,7 @@
 // # Revocation
 //
 // The deny list is asked on every use of a token, cached or not, and answers from memory without allocation: by the token's own id; by its session; by user, or by
-// key, for tokens issued up to that time. An entry is trimmed when no token can live that long. So that a clock that jumped ahead, trimmed, and came back does not
+// key, for tokens issued up to that time, or up to the latest that was issued if the clock was set back since. An entry is trimmed when no token can live that long. So that a clock that jumped ahead, trimmed, and came back does not
 // revive a token, the time of the latest entry trimmed is kept, with the time until which it was good: a token that was issued before the one and expires before the
 // other is refused.
 //

@@ -34,11 +34,11 @@ func (l *RevocationLog) Add(e *Logged) error {
 			continue
 		}
 		for _, n.id = range d.Texts {
-			l.add(n, e.Time)
+			l.add(n, e.asOf())
 		}
 	}
 	if len(l.all) == before && e.Action == "token.revoke" && e.KeyID != "" && e.has("until") {
-		l.add(denyName{denyKey, e.Tenant, e.Environment, e.KeyID}, e.Time)
+		l.add(denyName{denyKey, e.Tenant, e.Environment, e.KeyID}, e.asOf())
 	}
 	if len(l.all) == before {
 		return fmt.Errorf("is one of the stream audit, but does not say to what %s was done", e.Action)
@@ -59,6 +59,18 @@ func (l *RevocationLog) add(n denyName, at time.Time) {
 		d.at = d.at.Add(time.Second)
 	}
 	l.all = append(l.all, d)
+}
+
+// asOf is until when what was issued is revoked: the time of the event, or a later one that it names.
+func (e *Logged) asOf() time.Time {
+	for _, d := range e.Details {
+		if d.Name == "until" && len(d.Texts) == 1 {
+			if at, err := time.Parse(time.RFC3339, d.Texts[0]); err == nil && at.After(e.Time) {
+				return at
+			}
+		}
+	}
+	return e.Time
 }
 
 // has says whether e has a detail.

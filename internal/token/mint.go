@@ -61,6 +61,7 @@ func (a *Authority) mint(g Grant, typ string, now time.Time) (string, Grant, err
 	if err := g.date(a.denied.after(&g, now)); err != nil {
 		return "", Grant{}, err
 	}
+	a.issued(g.IssuedAt.Unix())
 	if a.form != FormMLM && !slices.IsSorted(g.Permissions) { // there a scope is the setting's, word for word
 		g.Permissions = slices.Sorted(slices.Values(g.Permissions))
 	}
@@ -88,6 +89,13 @@ func (a *Authority) mint(g Grant, typ string, now time.Time) (string, Grant, err
 		return "", Grant{}, fmt.Errorf("minting a token: %w", err)
 	}
 	return string(text), g, nil
+}
+
+// issued notes when a token is issued: before the token is known to anybody.
+func (a *Authority) issued(at int64) {
+	for latest := a.latest.Load(); latest < at && !a.latest.CompareAndSwap(latest, at); {
+		latest = a.latest.Load()
+	}
 }
 
 // seal appends dot and signature to the first two parts of a token.

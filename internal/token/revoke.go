@@ -8,6 +8,10 @@ import (
 	"github.com/postern-auth/postern/internal/store"
 )
 
+// setBack is by how much a clock that went back may have been ahead for the tokens that were issued meanwhile to be revoked with the others. One that was further
+// ahead would have the user of such a token refused for as long.
+const setBack = 24 * time.Hour
+
 // longest is how long a token can be accepted after the revocation of its kind, at most.
 const longest = MaxLifetime + clockSkew
 
@@ -21,11 +25,11 @@ type Revocation struct {
 
 // RevokeToken refuses one token, from its return on.
 func (a *Authority) RevokeToken(ctx context.Context, t Revocation, now time.Time) error {
-	until := now.Add(longest)
-	if end := t.ExpiresAt.Add(clockSkew); !t.ExpiresAt.IsZero() && end.Before(until) && end.After(now) {
-		until = end
+	d := a.denial(denyName{kind: denyToken, id: t.ID}, now)
+	d.at = d.at.Add(time.Second) // a token may say the next second, see after
+	if t.ExpiresAt.After(now) {
+		d.until = t.ExpiresAt.Add(clockSkew)
 	}
-	d := denial{denyName{kind: denyToken, id: t.ID}, now.UTC().Add(time.Second), until} // a token may say the next second, see after
 	err := a.deny(ctx, []denial{d}, now, func(*store.Tx) (*Event, error) {
 		return &Event{
 			Action: "token.revoke", Tenant: t.Tenant, Environment: t.Environment, KeyID: t.KeyID,
@@ -40,14 +44,23 @@ func (a *Authority) RevokeToken(ctx context.Context, t Revocation, now time.Time
 
 // RevokeKey refuses the tokens that were issued to an API key so far, from its return on.
 func (a *Authority) RevokeKey(ctx context.Context, tenant, environment, keyID string, now time.Time) error {
-	d := denial{denyName{denyKey, tenant, environment, keyID}, now.UTC(), now.Add(longest)}
+	d := a.denial(denyName{denyKey, tenant, environment, keyID}, now)
 	err := a.deny(ctx, []denial{d}, now, func(*store.Tx) (*Event, error) {
-		return &Event{Action: "token.revoke", Tenant: tenant, Environment: environment, KeyID: keyID, Details: []Detail{{Name: "until", Texts: []string{stamp(now)}}}}, nil
+		return &Event{Action: "token.revoke", Tenant: tenant, Environment: environment, KeyID: keyID, Details: []Detail{{Name: "until", Texts: []string{stamp(d.at)}}}}, nil
 	})
 	if err != nil {
 		return fmt.Errorf("revoking the tokens of key %q: %w", keyID, err)
 	}
 	return nil
+}
+
+// denial is the revocation of what was issued so far: if the clock was set back since the latest token was issued, as of then.
+func (a *Authority) denial(n denyName, now time.Time) denial {
+	at := now.UTC()
+	if latest := time.Unix(a.latest.Load(), 0).UTC(); latest.After(at) && latest.Sub(at) <= setBack {
+		at = latest
+	}
+	return denial{n, at, at.Add(longest)}
 }
 
 // stamp is a time in a record of audit.

@@ -225,7 +225,7 @@ func (a *Authority) RevokeSession(ctx context.Context, id string, now time.Time)
 
 // endSession deletes a session, and refuses its tokens whether it is there or not.
 func (a *Authority) endSession(ctx context.Context, id, why string, now time.Time) (was bool, err error) {
-	d := denial{denyName{kind: denySession, id: id}, now.UTC(), now.Add(longest)}
+	d := a.denial(denyName{kind: denySession, id: id}, now)
 	err = a.deny(ctx, []denial{d}, now, func(tx *store.Tx) (*Event, error) {
 		e := &Event{Action: "session.end", Details: []Detail{{Name: "session", Texts: []string{id}}, {Name: "reason", Texts: []string{why}}}}
 		s, err := a.sessions.Get(tx, []byte(id))
@@ -245,7 +245,7 @@ func (a *Authority) endSession(ctx context.Context, id, why string, now time.Tim
 // RevokeUser refuses the tokens that were issued to a user so far and ends the user's sessions, from its return on. ended is how many those were. A user who
 // may not come back must be deactivated beside.
 func (a *Authority) RevokeUser(ctx context.Context, tenant, environment, user string, now time.Time) (ended int, err error) {
-	d := denial{denyName{denyUser, tenant, environment, user}, now.UTC(), now.Add(longest)}
+	d := a.denial(denyName{denyUser, tenant, environment, user}, now)
 	for more := true; more; {
 		gone := 0
 		err = a.deny(ctx, []denial{d}, now, func(tx *store.Tx) (*Event, error) {
@@ -266,7 +266,7 @@ func (a *Authority) RevokeUser(ctx context.Context, tenant, environment, user st
 			gone = len(ids)
 			return &Event{
 				Action: "token.revoke", Tenant: tenant, Environment: environment,
-				Details: []Detail{{Name: "user", Texts: []string{user}}, {Name: "sessions", Count: int64(gone)}, {Name: "until", Texts: []string{stamp(now)}}},
+				Details: []Detail{{Name: "user", Texts: []string{user}}, {Name: "sessions", Count: int64(gone)}, {Name: "until", Texts: []string{stamp(d.at)}}},
 			}, nil
 		})
 		if err != nil {
