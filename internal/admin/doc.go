@@ -53,7 +53,7 @@
 //	GET  /v1/export                   lines of JSON, each a key with "secrets" as they are stored; parameter tenant
 //	GET  /v1/signing-keys             {"signing_keys":[{"kid","algorithm","state","published_at","signs_from","began_at","retired_at"}]}
 //	POST /v1/signing-keys/rotate      a signing key: the one that is published, and will sign in an hour
-//	POST /v1/tokens/revoke            {"jti","session","user","tenant","sessions_ended"}: one of jti, session and user; with user tenant, environment
+//	POST /v1/tokens/revoke            {"jti","session","key_id","user","tenant","sessions_ended"}: one of jti, session, key_id and user; with user tenant, environment
 //	POST /v1/tokens/inspect           {"valid","reason","verified","header","claims"}: token. Nothing is counted or recorded
 //	GET  /v1/audit                    {"records":[{"number","time","actor","action","tenant","environment","key_id","details"}]}, oldest first;
 //	                                  parameters after (a number), limit (1 to 10,000; default 1,000)

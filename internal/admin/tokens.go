@@ -25,10 +25,11 @@ type SigningKey struct {
 	RetiredAt   *time.Time `json:"retired_at"`
 }
 
-// TokenRevocation says what to refuse: one of JTI, Session and User.
+// TokenRevocation says what to refuse: one of JTI, Session, KeyID and User.
 type TokenRevocation struct {
 	JTI         string `json:"jti,omitempty"`         // one token
 	Session     string `json:"session,omitempty"`     // a session, with its tokens
+	KeyID       string `json:"key_id,omitempty"`      // tokens that were made with an API key so far; it and the sessions go on
 	User        string `json:"user,omitempty"`        // what was issued to a user so far: tokens and sessions
 	Tenant      string `json:"tenant,omitempty"`      // of the user; empty: the profile's default tenant, if it has one
 	Environment string `json:"environment,omitempty"` // of the user; empty: each
@@ -38,6 +39,7 @@ type TokenRevocation struct {
 type RevokedTokens struct {
 	JTI           *string `json:"jti"`
 	Session       *string `json:"session"`
+	KeyID         *string `json:"key_id"`
 	User          *string `json:"user"`
 	Tenant        *string `json:"tenant"`
 	SessionsEnded int     `json:"sessions_ended"`
@@ -128,7 +130,7 @@ func (h *handler) revokeTokens(w http.ResponseWriter, r *http.Request, now time.
 		return err
 	}
 	named := 0
-	for _, id := range []struct{ field, value string }{{"jti", request.JTI}, {"session", request.Session}, {"user", request.User}} {
+	for _, id := range []struct{ field, value string }{{"jti", request.JTI}, {"session", request.Session}, {"key_id", request.KeyID}, {"user", request.User}} {
 		if id.value != "" {
 			named++
 		}
@@ -141,7 +143,7 @@ func (h *handler) revokeTokens(w http.ResponseWriter, r *http.Request, now time.
 	}
 	switch {
 	case named != 1:
-		return invalid("jti", "exactly one of jti, session and user is needed", "")
+		return invalid("jti", "exactly one of jti, session, key_id and user is needed", "")
 	case request.User == "" && request.Tenant != "":
 		return invalid("tenant", "goes with user only", "")
 	case request.User == "" && request.Environment != "":
@@ -162,7 +164,7 @@ func isCredential(id string) bool {
 }
 
 func (h *handler) revoke(ctx context.Context, request *TokenRevocation, now time.Time) (RevokedTokens, error) {
-	reply := RevokedTokens{JTI: orNull(request.JTI), Session: orNull(request.Session), User: orNull(request.User)}
+	reply := RevokedTokens{JTI: orNull(request.JTI), Session: orNull(request.Session), KeyID: orNull(request.KeyID), User: orNull(request.User)}
 	switch {
 	case request.JTI != "":
 		return reply, h.Tokens.RevokeToken(ctx, token.Revocation{ID: request.JTI}, now)
@@ -172,6 +174,13 @@ func (h *handler) revoke(ctx context.Context, request *TokenRevocation, now time
 			reply.SessionsEnded = 1
 		}
 		return reply, err
+	case request.KeyID != "":
+		k, err := h.Keys.Key(ctx, request.KeyID, now)
+		if err != nil {
+			return reply, about(err, "key", request.KeyID)
+		}
+		reply.Tenant = &k.Tenant
+		return reply, h.Tokens.RevokeKey(ctx, k.Tenant, k.Environment, k.ID, now)
 	}
 	ref := request.Tenant
 	if ref == "" {

@@ -84,18 +84,30 @@ func TestShapesOfTokens(t *testing.T) {
 	expect(t, r, 200, published, "POST", "/v1/signing-keys/rotate", "{}")
 	expect(t, r, 200, `{"signing_keys":[`+signing+"\n,"+published+"\n]}", "GET", "/v1/signing-keys", "")
 
-	expect(t, r, 200, `{"jti":"j","session":null,"user":null,"tenant":null,"sessions_ended":0}`, "POST", "/v1/tokens/revoke", `{"jti":"j"}`)
-	expect(t, r, 200, `{"jti":null,"session":"s","user":null,"tenant":null,"sessions_ended":0}`, "POST", "/v1/tokens/revoke", `{"session":"s"}`)
+	expect(t, r, 200, `{"jti":"j","session":null,"key_id":null,"user":null,"tenant":null,"sessions_ended":0}`, "POST", "/v1/tokens/revoke", `{"jti":"j"}`)
+	expect(t, r, 200, `{"jti":null,"session":"s","key_id":null,"user":null,"tenant":null,"sessions_ended":0}`, "POST", "/v1/tokens/revoke", `{"session":"s"}`)
 	for range 2 {
 		spec := token.SessionSpec{Tenant: "default", Environment: "LIVE", User: "u", Provider: "p", ExternalID: "e", KeyID: "k"}
 		if _, _, err := r.options.Tokens.OpenSession(t.Context(), spec, moment); err != nil {
 			t.Fatal(err)
 		}
 	}
-	expect(t, r, 200, `{"jti":null,"session":null,"user":"u","tenant":"default","sessions_ended":2}`, "POST", "/v1/tokens/revoke", `{"user":"u","environment":"LIVE"}`)
+	expect(t, r, 200, `{"jti":null,"session":null,"key_id":null,"user":"u","tenant":"default","sessions_ended":2}`, "POST", "/v1/tokens/revoke", `{"user":"u","environment":"LIVE"}`)
 	g := token.Grant{ID: "other", Tenant: "default", Environment: "LIVE", Subject: "u", IssuedAt: moment, ExpiresAt: moment.Add(time.Hour)}
 	if !r.options.Tokens.Revoked(&g) {
 		t.Error("a token of a user whose tokens were revoked passes")
+	}
+	k, _, err := r.keys.Create(t.Context(), keystore.KeySpec{Tenant: "default", Environment: "LIVE"}, moment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Subject, g.KeyID = "another", k.ID
+	if r.options.Tokens.Revoked(&g) {
+		t.Error("a token of a key is refused beforehand")
+	}
+	expect(t, r, 200, `{"jti":null,"session":null,"key_id":"`+k.ID+`","user":null,"tenant":"default","sessions_ended":0}`, "POST", "/v1/tokens/revoke", `{"key_id":"`+k.ID+`"}`)
+	if !r.options.Tokens.Revoked(&g) {
+		t.Error("a token of a key whose tokens were revoked passes")
 	}
 	expect(t, r, 200, `{"valid":false,"reason":"malformed: x","verified":false,"header":null,"claims":null}`, "POST", "/v1/tokens/inspect", `{"token":"x.y.z"}`)
 }
@@ -112,6 +124,8 @@ func TestWhatCannotBeRevokedIsRefused(t *testing.T) {
 		`{"jti":"a","user":"b"}`:                     "exactly one of",
 		`{"jti":"a","tenant":"default"}`:             "goes with user only",
 		`{"session":"a","environment":""}`:           "",
+		`{"key_id":"nobody"}`:                        `no key \"nobody\"`,
+		`{"key_id":"a","environment":"LIVE"}`:        "goes with user only",
 		`{"user":"u","environment":"X"}`:             "is not configured",
 		`{"user":"u","tenant":"nobody"}`:             `no tenant \"nobody\"`,
 		`{"jti":"` + strings.Repeat("a", 257) + `"}`: "has more than 256 bytes",
