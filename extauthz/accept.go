@@ -256,6 +256,10 @@ func (a *Authorizer) introduce(ctx context.Context, now time.Time, d *Decision) 
 		return d.blame(ReasonOverloaded, err)
 	case errors.Is(err, token.ErrSubject):
 		return ReasonEndUserRefused
+	case errors.Is(err, token.ErrExpired) && d.token != nil: // it passes by its issuer's leeway alone, or for less than a second
+		return ReasonTokenExpired
+	case errors.Is(err, token.ErrExpired):
+		return ReasonKeyExpired
 	case err != nil:
 		return d.blame(ReasonSigningKey, err)
 	}

@@ -152,7 +152,12 @@ type answer struct {
 // ask decides on r at noon and reads the reply as Envoy does. What must hold for every reply is checked here.
 func (g *gate) ask(r *extauthz.Request) answer {
 	g.t.Helper()
-	d := g.Authorize(g.t.Context(), r, noon())
+	return g.askAt(noon(), r)
+}
+
+func (g *gate) askAt(now time.Time, r *extauthz.Request) answer {
+	g.t.Helper()
+	d := g.Authorize(g.t.Context(), r, now)
 	var reply authv3.CheckResponse
 	if err := proto.Unmarshal(g.Response(&d, r), &reply); err != nil {
 		g.t.Fatalf("reading the reply: %v", err)

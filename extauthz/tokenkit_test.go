@@ -27,6 +27,7 @@ type mint struct {
 	*gate
 	authority *token.Authority
 	tokens    *extauthz.Tokens
+	options   extauthz.TokensOptions // of tokens
 
 	mu       sync.Mutex
 	inactive map[string]bool // users
@@ -66,7 +67,8 @@ func newMint(tb testing.TB, o extauthz.Options) *mint {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if m.tokens, err = extauthz.NewTokens(extauthz.TokensOptions{Authority: m.authority, UserActive: users}); err != nil {
+	m.options = extauthz.TokensOptions{Authority: m.authority, UserActive: users}
+	if m.tokens, err = extauthz.NewTokens(m.options); err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(m.tokens.Close)
