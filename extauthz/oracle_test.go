@@ -21,7 +21,7 @@ type oracle struct {
 
 	keySet  int  // which of the issuer's is published
 	gone    bool // nobody knows the issuer's keys
-	configs int  // readings of the configuration so far
+	configs int  // of tokens that were read so far
 }
 
 type knownKey struct {
@@ -169,9 +169,6 @@ func (w *oracle) shown(q question) {
 	t := q.token
 	if !ok || t == nil || q.key != nil && !w.holds(q.key) || !w.proves(t) {
 		return
-	}
-	if w.forgotten(t) {
-		t.over = false
 	}
 	if !w.now.Before(t.ExpiresAt.Add(w.leeway(t))) {
 		t.over, t.overSet, t.overConfig = true, w.keySet, w.configs

@@ -100,7 +100,7 @@ func (w *tokenWorld) publish() {
 func (w *tokenWorld) configure(change func(*extauthz.Options)) {
 	w.gate = w.with(change)
 	w.first = w.with(func(o *extauthz.Options) { o.Tokens = w.cold })
-	w.o, w.configs = w.gate.o, w.configs+1
+	w.o = w.gate.o
 }
 
 // pick draws one of these, by its number.
@@ -183,7 +183,7 @@ func (w *tokenWorld) checkIdentity(text string, want verdict) {
 	w.must(err)
 	set, err := jwks.ParseSet(w.authority.JWKS())
 	w.must(err)
-	v := jwks.Verifier{Rules: jwks.Rules{Issuer: api, Audiences: []string{w.o.UpstreamAudience}, AnySubject: true}, Source: jwks.Fixed(set)}
+	v := jwks.Verifier{Rules: jwks.Rules{Issuer: api, Audiences: []string{w.o.UpstreamAudience}, AnySubject: true, Leeway: time.Second}, Source: jwks.Fixed(set)}
 	claims, _, err := v.Verify(w.t.Context(), &t, w.now)
 	w.must(err)
 	if !want.ends.IsZero() && claims.ExpiresAt.After(want.ends) || claims.ExpiresAt.Sub(w.now) > time.Minute {
@@ -388,6 +388,7 @@ func (w *tokenWorld) reload(rt *rapid.T) {
 		own = pick(rt, "own", extauthz.OwnTokens{Issuer: api, Audiences: []string{api}}, extauthz.OwnTokens{Issuer: api, AnyAudience: true}, extauthz.OwnTokens{})
 		spec := w.idp.spec()
 		spec.MaxLifetime = pick(rt, "longest", 24*time.Hour, 30*time.Minute)
+		w.configs++
 		issuers = pick(rt, "issuers", []extauthz.IssuerSpec{spec}, []extauthz.IssuerSpec{spec}, nil)
 	}
 	w.configure(func(o *extauthz.Options) { o.Default, o.Own, o.Issuers = p, own, issuers })
