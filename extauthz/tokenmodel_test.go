@@ -27,7 +27,7 @@ func TestCredentialsAreJudgedAsTheOracleSays(t *testing.T) {
 		defer s.end()
 		w := newTokenWorld(s, pick(rt, "profile", "default", "mka1", "mlm"))
 		rt.Repeat(map[string]func(*rapid.T){
-			"ask": w.ask, "ask again": w.ask, "ask once more": w.ask,
+			"": w.ask,
 			"create a key": w.createKey, "change a key": w.changeKey, "mint": w.mintToken, "sign": w.signToken,
 			"revoke a token": w.revokeToken, "change a user": w.changeUser, "change a tenant": w.changeTenant,
 			"rotate": w.rotate, "reload": w.reload, "clock": w.turnClock,
@@ -112,8 +112,14 @@ func (w *tokenWorld) must(err error) {
 	}
 }
 
-// ask asks both gates, and the one that remembers twice.
+// ask asks a few questions, each of both gates, and of the one that remembers twice.
 func (w *tokenWorld) ask(rt *rapid.T) {
+	for range 3 {
+		w.askOne(rt)
+	}
+}
+
+func (w *tokenWorld) askOne(rt *rapid.T) {
 	q := question{}
 	if len(w.tokens) > 0 && rapid.IntRange(0, 4).Draw(rt, "with a token") > 0 {
 		q.token = pick(rt, "token", w.tokens...)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -123,7 +124,21 @@ func (s *benchServer) write(policies int) {
 
 // mint makes the keys as Postern does, and writes at most 10,000 printed ones for the load generator.
 func (s *benchServer) mint(n int) {
+	var printed bytes.Buffer
+	s.withKeys(func(_ *store.DB, keys *keystore.Store, _ []byte) {
+		s.create(keys, n, func(i int, _ keystore.Key, text string) {
+			if i%max(1, n/10_000) == 0 {
+				fmt.Fprintln(&printed, text)
+			}
+		})
+	})
+	s.save(s.keys(), printed.Bytes())
+}
+
+// withKeys opens the database for as long as fn runs.
+func (s *benchServer) withKeys(fn func(db *store.DB, keys *keystore.Store, pepper []byte)) {
 	b := s.kit.b
+	b.Helper()
 	db, err := store.Open(store.Options{Path: filepath.Join(s.dir, "data", "postern.db")})
 	if err != nil {
 		b.Fatal(err)
@@ -133,29 +148,36 @@ func (s *benchServer) mint(n int) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	pepper = bytes.TrimSpace(pepper)
 	keys, err := keystore.Open(keystore.Options{
-		DB: db, Pepper: bytes.TrimSpace(pepper), Profile: "default", Environments: []keystore.Environment{{Name: "LIVE", KeyPrefix: "live_"}},
+		DB: db, Pepper: pepper, Profile: "default", Environments: []keystore.Environment{{Name: "LIVE", KeyPrefix: "live_"}},
 	}, time.Now())
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer func() { _ = keys.Close() }()
+	fn(db, keys, pepper)
+}
+
+// create makes n keys, and tells of each.
+func (s *benchServer) create(keys *keystore.Store, n int, made func(i int, k keystore.Key, text string)) {
+	b := s.kit.b
+	b.Helper()
 	var (
-		mu      sync.Mutex // guards what follows
-		printed bytes.Buffer
-		failed  error
-		wait    sync.WaitGroup
+		mu     sync.Mutex // guards what follows, and calls of made
+		failed error
+		wait   sync.WaitGroup
 	)
 	const writers = 256 // they share commits
 	for w := range writers {
 		wait.Go(func() {
 			for i := w; i < n; i += writers {
-				_, text, err := keys.Create(b.Context(), keystore.KeySpec{Tenant: "acme", Permissions: []string{"order:read", "order:write"}}, time.Now())
+				k, text, err := keys.Create(b.Context(), keystore.KeySpec{Tenant: "acme", Permissions: []string{"order:read", "order:write"}}, time.Now())
 				mu.Lock()
-				failed = err
-				if i%max(1, n/10_000) == 0 {
-					fmt.Fprintln(&printed, text)
+				if err == nil {
+					made(i, k, text)
 				}
+				failed = errors.Join(failed, err)
 				mu.Unlock()
 				if err != nil {
 					return
@@ -167,8 +189,13 @@ func (s *benchServer) mint(n int) {
 	if failed != nil {
 		b.Fatal(failed)
 	}
-	if err := os.WriteFile(s.keys(), printed.Bytes(), 0o600); err != nil {
-		b.Fatal(err)
+}
+
+// save writes what the load generator reads.
+func (s *benchServer) save(path string, text []byte) {
+	s.kit.b.Helper()
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		s.kit.b.Fatal(err)
 	}
 }
 
@@ -194,32 +221,41 @@ type started struct {
 	anon, file int // bytes resident
 }
 
-// start starts the server until it has answered, and ends it.
-func (s *benchServer) start() started {
+// run starts the server and returns its process and how long it took to its first right answer. It ends with the benchmark, or by stop.
+func (s *benchServer) run() (server *exec.Cmd, took time.Duration, stop func()) {
 	b := s.kit.b
 	b.Helper()
-	ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
-	defer cancel()
 	begun := time.Now()
-	server := exec.CommandContext(ctx, s.kit.postern, "serve", "--config", s.config)
+	server = exec.CommandContext(b.Context(), s.kit.postern, "serve", "--config", s.config)
 	if err := server.Start(); err != nil {
 		b.Fatal(err)
 	}
-	defer func() {
+	stop = sync.OnceFunc(func() {
 		_ = server.Process.Signal(os.Interrupt)
 		_ = server.Wait()
-	}()
+	})
+	b.Cleanup(stop)
+	ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
+	defer cancel()
 	for {
 		once := exec.CommandContext(ctx, filepath.Join(s.kit.tools, "load"), "-once", "-k", "1", "-addr", s.authz, "-keys", s.keys())
 		if once.Run() == nil {
-			break
+			return server, time.Since(begun), stop
 		}
 		if ctx.Err() != nil {
 			b.Fatal("no right answer within a minute")
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	result := started{took: time.Since(begun)}
+}
+
+// start starts the server until it has answered, and ends it.
+func (s *benchServer) start() started {
+	b := s.kit.b
+	b.Helper()
+	server, took, stop := s.run()
+	defer stop()
+	result := started{took: took}
 	status, err := os.Open(filepath.Join("/proc", strconv.Itoa(server.Process.Pid), "status"))
 	if err != nil {
 		b.Fatal(err)
