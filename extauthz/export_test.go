@@ -98,3 +98,6 @@ func (t *Tokens) Forget() {
 		m.recent[i].Store(nil)
 	}
 }
+
+// Settle waits until the cache has taken what it was given.
+func (t *Tokens) Settle() { t.proofs.memory.Wait() }

@@ -189,6 +189,31 @@ func TestAnIssuerThatHangsLeavesRoomForOthers(t *testing.T) {
 	close(slow.wait)
 }
 
+// R-PROC-2: however many tokens an issuer signs, what is kept of them takes no more than it may.
+func TestAFloodOfTokensTakesNoMoreMemoryThanItMay(t *testing.T) {
+	const size, flood, least = 128 << 10, 500, 1200 // bytes, tokens, bytes of each
+	p := newIDP(t, "https://login.example.com/")
+	m := trusting(t, p, nil)
+	small, err := extauthz.NewTokens(extauthz.TokensOptions{CacheSize: size})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(small.Close)
+	g := m.with(func(o *extauthz.Options) { o.Tokens = small })
+	for n := range flood {
+		g.allow(withToken(p.sign(map[string]any{"n": n})))
+	}
+	small.Settle()
+	s := small.Stats()
+	if s.Proofs != flood || s.Verifying != 0 {
+		t.Errorf("%d tokens verified, %d under way, want %d and 0", s.Proofs, s.Verifying, flood)
+	}
+	if s.Bytes > size || s.Cached == 0 || s.Cached*least > size {
+		t.Errorf("%d tokens kept in %d bytes, want at most %d bytes", s.Cached, s.Bytes, size)
+	}
+	g.allow(withToken(p.sign(map[string]any{"n": 0}))) // forgotten or not
+}
+
 func TestIntrospectionKnowsTokensForOthersToo(t *testing.T) {
 	m := newMint(t, options(t))
 	s := serve(t, m.gate, logging(extauthz.LogNone))
