@@ -71,7 +71,7 @@ func (w *oracle) read(q question) (_ question, ok bool) {
 	if w.profile() == "mlm" && auth == extauthz.AuthKey {
 		q.token = nil
 	}
-	switch auth {
+	switch auth { //nolint:exhaustive // the others take either
 	case extauthz.AuthKey:
 		return q, q.key != nil && q.token == nil
 	case extauthz.AuthToken:
