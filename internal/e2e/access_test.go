@@ -192,7 +192,7 @@ func TestEachPolicyTakesItsCredentials(t *testing.T) {
 	}
 }
 
-// mlm 7, 24: an access token is bound to tenant and environment, and ends with all that stands behind it: 401 with the right code.
+// R-JWT-9, R-KEY-5, mlm 7, 24: an access token is bound to tenant and environment, and ends with all that stands behind it: 401 with the right code.
 func TestAccessTokensEnd(t *testing.T) {
 	t.Parallel()
 	p := openPlatform(t)

@@ -138,7 +138,7 @@ func (g *gate) because(t *testing.T, want string, r *authtest.Response) {
 	}
 }
 
-// mka1 17: whatever is wrong with a token, it is 401, with the same bytes; the log knows why. With accept_any_audience the audience
+// R-JWT-2, R-JWT-5, mka1 17: whatever is wrong with a token, it is 401, with the same bytes; the log knows why. With accept_any_audience the audience
 // alone may differ.
 func TestForgedTokensAreRefused(t *testing.T) {
 	t.Parallel()

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Interface section 6: profile default trades a key for a token, which goes in the key's place until it is revoked.
+// R-EXCH-3, interface section 6: profile default trades a key for a token, which goes in the key's place until it is revoked.
 func TestTokensOfTheDefaultProfile(t *testing.T) {
 	t.Parallel()
 	c := quickstart()

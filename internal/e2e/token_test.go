@@ -155,7 +155,7 @@ func TestTokensOfAnIssuerPass(t *testing.T) {
 	c.refused.is(t, g.refused(t, g.front(t), c.shut, "Authorization: Bearer "+good))
 }
 
-// mka1 10, 18: a token ends with its key and comes back with it, for good only where that does; a revoked jti refuses one token.
+// R-JWT-9, mka1 10, 18: a token ends with its key and comes back with it, for good only where that does; a revoked jti refuses one token.
 func TestATokenIsNoMoreThanItsKey(t *testing.T) {
 	t.Parallel()
 	g := open(t, "mka1", withAPI(t))
