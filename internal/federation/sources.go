@@ -13,7 +13,7 @@ const (
 	// defaultKeySets is how many key sets are held unless Options say otherwise.
 	defaultKeySets = 1024
 
-	// idleAfter is how long a key set is held that nobody needs. It is as long as a set is believed when its provider is away.
+	// idleAfter is how long a key set is held that nobody needs, and on until another one is made. It is as long as a set is believed when its provider is away.
 	idleAfter = 24 * time.Hour
 )
 
