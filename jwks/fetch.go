@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -38,21 +39,21 @@ var (
 // newClient makes the HTTP client of all fetches. It follows no redirect, uses no proxy, keeps no connection, sends no cookie or
 // credential, and connects only where the guard lets it. Every response that it returns is 200 with a bounded body; a redirect
 // is an error before the client sees it. How long it takes is bounded by the context of the fetch.
-func newClient(o *FetcherOptions, g *guard) *http.Client {
+func newClient(o *FetcherOptions, g *guard, anyContentType *atomic.Bool) *http.Client {
 	transport := &http.Transport{
 		DialContext:            g.DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.Roots},
 		MaxResponseHeaderBytes: maxHead,
 		DisableKeepAlives:      true, // thousands of providers must not mean thousands of connections
 	}
-	return &http.Client{Transport: &bounded{transport: transport, guard: g, anyContentType: o.AnyContentType}}
+	return &http.Client{Transport: &bounded{transport: transport, guard: g, anyContentType: anyContentType}}
 }
 
 // bounded judges each request and each response of a client: discovery by a library comes this way too.
 type bounded struct {
 	transport      http.RoundTripper
 	guard          *guard
-	anyContentType bool
+	anyContentType *atomic.Bool
 }
 
 // RoundTrip sends the request if it may go where it wants to, and returns the response if it is one to be read.
@@ -80,7 +81,7 @@ func (b *bounded) judge(r *http.Response) error {
 		return fmt.Errorf("%w: status %d", errRedirect, r.StatusCode)
 	case r.StatusCode != http.StatusOK:
 		return fmt.Errorf("%w %d", errStatus, r.StatusCode)
-	case b.anyContentType:
+	case b.anyContentType.Load():
 		return nil
 	}
 	text := r.Header.Get("Content-Type")

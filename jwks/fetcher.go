@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -63,6 +64,8 @@ type Fetcher struct {
 	giveUp context.CancelFunc                           // ends the contexts of all fetches
 
 	working sync.WaitGroup // goroutines that fetch
+
+	anyContentType atomic.Bool
 
 	mu      sync.Mutex // guards the fields below, and plan of each Remote
 	planned schedule
@@ -130,7 +133,9 @@ func NewFetcher(o FetcherOptions) *Fetcher {
 	g := newGuard(&o)
 	all, giveUp := context.WithCancel(context.Background())
 	begin := func() (context.Context, context.CancelFunc) { return context.WithTimeout(all, fetchTimeout) }
-	f := &Fetcher{begin: begin, giveUp: giveUp, client: newClient(&o, g), guard: g, log: o.Log, wake: make(chan struct{}, 1), running: map[*Remote]context.CancelFunc{}}
+	f := &Fetcher{begin: begin, giveUp: giveUp, guard: g, log: o.Log, wake: make(chan struct{}, 1), running: map[*Remote]context.CancelFunc{}}
+	f.anyContentType.Store(o.AnyContentType)
+	f.client = newClient(&o, g, &f.anyContentType)
 	for i, most := range [lanes]int{lanePrompt: atOncePrompt, laneNew: atOnceNew, laneBroken: atOnceBroken} {
 		f.lanes[i] = lane{most: most, busy: map[string]int{}}
 	}
@@ -142,6 +147,9 @@ func NewFetcher(o FetcherOptions) *Fetcher {
 
 // AllowHosts replaces [FetcherOptions.AllowHosts] from the next fetch on.
 func (f *Fetcher) AllowHosts(hosts []string) { f.guard.allow(hosts) }
+
+// AcceptAnyContentType replaces [FetcherOptions.AnyContentType] from the next fetch on.
+func (f *Fetcher) AcceptAnyContentType(accept bool) { f.anyContentType.Store(accept) }
 
 // Stats are the counts of now.
 func (f *Fetcher) Stats() Stats {
