@@ -42,4 +42,7 @@ type Issuer struct {
 type JWKS struct {
 	// AllowHosts are hosts, with or without a port, that may be fetched although their addresses are private.
 	AllowHosts []string `yaml:"allow_hosts"`
+	// AnyContentType takes key sets whatever their provider calls them, like text/plain. Default: false, application/json and
+	// application/jwk-set+json only.
+	AnyContentType bool `yaml:"any_content_type"`
 }

@@ -174,7 +174,7 @@ func notOurs(c *config.Config, err error) error {
 
 // tryData opens the database, waiting at most patience for another process that has it.
 func tryData(c *config.Config, a access, log *slog.Logger, patience time.Duration) (_ *data, err error) {
-	d := &data{fetcher: jwks.NewFetcher(jwks.FetcherOptions{AllowHosts: c.JWKS.AllowHosts, Log: log})}
+	d := &data{fetcher: jwks.NewFetcher(jwks.FetcherOptions{AllowHosts: c.JWKS.AllowHosts, AnyContentType: c.JWKS.AnyContentType, Log: log})}
 	if a != reading {
 		if d.narrowed, err = store.CheckDir(c.DataDir); err != nil {
 			return nil, err

@@ -73,6 +73,17 @@ func openSource(f *jwks.Fetcher, i *config.Issuer, before []*keySource, now time
 	return k, err
 }
 
+// fetchAs has key sets fetched as any of these allows.
+func fetchAs(f *jwks.Fetcher, settings ...config.JWKS) {
+	var all config.JWKS
+	for _, c := range settings {
+		all.AllowHosts = append(all.AllowHosts, c.AllowHosts...)
+		all.AnyContentType = all.AnyContentType || c.AnyContentType
+	}
+	f.AllowHosts(all.AllowHosts)
+	f.AcceptAnyContentType(all.AnyContentType)
+}
+
 // sameKeys reports whether two files hold the same keys.
 func sameKeys(a, b jwks.Source, now time.Time) bool {
 	is, was := a.Current(now), b.Current(now)

@@ -272,3 +272,23 @@ func TestHostsThatMayBeAskedAreReloaded(t *testing.T) {
 	replaceFile(t, path, none)
 	said.await(t, "configuration reloaded")
 }
+
+// mlm section 9: what a provider calls its key set counts, unless the file says otherwise.
+func TestAContentTypeMayBeAny(t *testing.T) {
+	t.Parallel()
+	first, second := authtest.StartProvider(t), authtest.StartProvider(t)
+	lines := ""
+	line := func(p *authtest.Provider) string {
+		p.Break(t, authtest.FaultContentType)
+		lines += fmt.Sprintf("  - { issuer: %q, jwks_uri: %q, audiences: [\"https://api.example.com\"] }\n", p.Issuer(), p.KeysURL())
+		return issuersFile(lines, first, second)
+	}
+	s := trust(t, line(first), nil)
+	if got := s.status(t, signed(t, first.Key(), first.Issuer(), "user_1")); got != 503 {
+		t.Errorf("%d, want 503: the type is not that of a key set", got)
+	}
+	s.reload(t, strings.Replace(line(second), "jwks: {", "jwks: { any_content_type: true,", 1))
+	if got := s.status(t, signed(t, second.Key(), second.Issuer(), "user_1")); got != 200 {
+		t.Errorf("%d, want 200: any type will do", got)
+	}
+}

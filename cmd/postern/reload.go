@@ -149,8 +149,8 @@ func (p *postern) replace(s settings, found error) error {
 		return err
 	}
 	// Whoever may be asked for keys, before or after, may be asked until it is clear which it is.
-	p.data.fetcher.AllowHosts(slices.Concat(p.now.Load().JWKS.AllowHosts, s.JWKS.AllowHosts))
-	defer func() { p.data.fetcher.AllowHosts(p.now.Load().JWKS.AllowHosts) }()
+	fetchAs(p.data.fetcher, p.now.Load().JWKS, s.JWKS)
+	defer func() { fetchAs(p.data.fetcher, p.now.Load().JWKS) }()
 	n, err := p.newSnapshot(s)
 	if err != nil {
 		return err

@@ -185,7 +185,7 @@ func TestEveryKeyIsReloadedOrRefused(t *testing.T) {
 		"authz.insecure_plaintext", // a word to the examiner of the file
 		"shutdown", "telemetry.log", "telemetry", "cache_size",
 		"admin.token", "admin.hosts", "admin.tls", // read from what is in force at each request
-		"jwks.allow_hosts", // TestHostsThatMayBeAskedAreReloaded
+		"jwks", // TestHostsThatMayBeAskedAreReloaded, TestAContentTypeMayBeAny
 	}
 	unbuilt := []string{
 		"issuers", "default_limits", "upstream_authorization", "upstream_audience", "upstream_credentials",
