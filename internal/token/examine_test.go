@@ -62,7 +62,7 @@ func TestAnExaminationFindsWhatContradictsItself(t *testing.T) { // R-STORE-3
 
 // Whoever has the pepper learns of seals that do not fit, before the next start does.
 func TestAnExaminationTriesTheSeals(t *testing.T) { // R-EXCH-5
-	db := database(t)
+	db := authtest.NewDatabase(t)
 	o := options(db, token.FormMLM)
 	open(t, o, noon)
 	if got, _ := faults(t, db, o.Secret); len(got) > 0 {
