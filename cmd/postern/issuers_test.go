@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -68,10 +70,19 @@ func (s *trusting) status(t *testing.T, credential string) int {
 // ready is the status of /readyz, and whether it says text.
 func (s *trusting) ready(t *testing.T, text string) (status int, says bool) {
 	t.Helper()
-	elsewhere := *s.endpoints
-	elsewhere.at = s.health
-	got := elsewhere.do(t, "GET", "/readyz", "")
-	return got.Status, strings.Contains(got.Body, text)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.health+"/readyz", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply, err := s.http.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(reply.Body)
+	if err := errors.Join(err, reply.Body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return reply.StatusCode, strings.Contains(string(body), text)
 }
 
 // signed is a token of an issuer, for the audience https://api.example.com.
