@@ -23,7 +23,7 @@ demo: ## One denied and one allowed request through a real Envoy
 test: ## All tests, with the race detector, real Envoy included
 	@.ci/tools envoy
 	PATH="$$PATH:$(TOOLS)" go test -race -shuffle=on -timeout 15m ./...
-	go test -run 'Alloc' ./extauthz ./jwks ./keystore # budgets that the race detector would disturb
+	go test -run 'Alloc|Oracle' ./extauthz ./jwks ./keystore # budgets that the race detector would disturb, and a model that it would slow down
 
 .PHONY: e2e-versions
 e2e-versions: ## The tests through Envoy, on each older Envoy that is supported

@@ -19,6 +19,9 @@ import (
 // R-KEY-4, R-KEY-5, R-KEY-8, R-JWT-6, R-JWT-9: whatever happens to keys, tokens, tenants, users, key sets, configuration and clock,
 // in whatever order, each request gets the answer of the oracle: from a gate that has seen the token, and from one that has not.
 func TestCredentialsAreJudgedAsTheOracleSays(t *testing.T) {
+	if raceEnabled {
+		t.Skip("one goroutine asks, and the race detector makes it slow: make test runs it without")
+	}
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		s := &scope{TB: t, rt: rt}
