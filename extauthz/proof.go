@@ -173,8 +173,7 @@ func (p *proofs) land(one *proof, err error) {
 // verify returns what is proven, to be kept: beside [jwks.ErrExpired] a token that is over for good.
 func (one *proof) verify() (*verified, error) {
 	rules := &one.by.rules
-	verifier := jwks.Verifier{Rules: *rules, Source: jwks.Fixed(one.set)}
-	claims, _, err := verifier.Verify(context.Background(), one.text, one.now)
+	claims, err := rules.VerifyWith(one.set, one.text, one.now)
 	v := &verified{hash: one.hash, by: one.by, set: one.set.Generation()}
 	if errors.Is(err, jwks.ErrExpired) {
 		v.dead.Store(true)

@@ -9,7 +9,8 @@
 //
 // A [Token] is a compact JWS (RFC 7515) whose shape and header were read strictly; it proves nothing. A [Set] holds the keys
 // of one issuer that were admitted, field by field ([ParseSet]). A [Source] gives the Set to verify with: a remote key set, a
-// file, or fixed keys. A [Verifier] joins one issuer's [Rules] with its Source; what it returns are [Claims].
+// file, or fixed keys. A [Verifier] joins one issuer's [Rules] with its Source; what it returns are [Claims]. Who has the Set
+// already asks the Rules ([Rules.VerifyWith]).
 //
 // The standard library's crypto verifies the signature and nothing else. Everything around it is ours, because libraries let
 // through what attackers use: repeated names, names in another case, unknown critical headers, several spellings of one token,

@@ -63,24 +63,49 @@ type Verifier struct {
 // The error is one of the sentinels of this package, in [errors.Is], and comes with zero Claims. It may quote claims, never
 // the token.
 func (v *Verifier) Verify(ctx context.Context, t *Token, now time.Time) (Claims, *Set, error) {
-	if !v.allows(t.Algorithm) {
-		return Claims{}, nil, ErrAlgorithm
-	}
-	if err := t.readClaims(); err != nil {
+	if err := v.admits(t); err != nil {
 		return Claims{}, nil, err
 	}
 	set, err := v.keys(ctx, t.KeyID, now)
 	if err != nil {
 		return Claims{}, nil, err
 	}
-	if err := set.verify(t); err != nil {
-		return Claims{}, nil, err
-	}
-	c := t.claims()
-	if err := v.judge(&c, t.Type, now); err != nil {
+	c, err := v.prove(t, set, now)
+	if err != nil {
 		return Claims{}, nil, err
 	}
 	return c, set, nil
+}
+
+// VerifyWith is [Verifier.Verify] with a key set that is there already.
+func (r *Rules) VerifyWith(s *Set, t *Token, now time.Time) (Claims, error) {
+	if s == nil {
+		return Claims{}, ErrUnavailable
+	}
+	if err := r.admits(t); err != nil {
+		return Claims{}, err
+	}
+	return r.prove(t, s, now)
+}
+
+// admits says whether t is worth a key: its algorithm is among ours, its claims can be read.
+func (r *Rules) admits(t *Token) error {
+	if !r.allows(t.Algorithm) {
+		return ErrAlgorithm
+	}
+	return t.readClaims()
+}
+
+// prove checks the signature of t, and then its claims.
+func (r *Rules) prove(t *Token, s *Set, now time.Time) (Claims, error) {
+	if err := s.verify(t); err != nil {
+		return Claims{}, err
+	}
+	c := t.claims()
+	if err := r.judge(&c, t.Type, now); err != nil {
+		return Claims{}, err
+	}
+	return c, nil
 }
 
 // keys asks the source, and takes nothing for an answer that is not a set.

@@ -364,4 +364,14 @@ func TestASourceWithoutASetIsUnavailable(t *testing.T) {
 			t.Errorf("%#v: %v, want ErrUnavailable", source, err)
 		}
 	}
+	token, err := jwks.Parse(s.token(t, claims(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.VerifyWith(nil, &token, now); !errors.Is(err, jwks.ErrUnavailable) {
+		t.Errorf("without a set: %v, want ErrUnavailable", err)
+	}
+	if c, err := v.VerifyWith(good, &token, now); err != nil || c.Subject != "user_1" {
+		t.Errorf("with one: %v, %v", c, err)
+	}
 }

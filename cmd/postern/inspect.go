@@ -87,11 +87,11 @@ func (d *data) inspect(ctx context.Context, text string, now time.Time) (admin.I
 		is.Reason = "unknown_key" // there is none of ours
 		return is, nil            //nolint:nilerr // as above
 	}
-	v := jwks.Verifier{Source: jwks.Fixed(set), Rules: jwks.Rules{
+	rules := jwks.Rules{
 		Issuer: d.tokens.Issuer(), AnyAudience: true, Algorithms: []jwks.Algorithm{jwks.EdDSA, jwks.ES256, jwks.RS256},
 		Types: []string{d.tokens.Form().Type()}, Leeway: ownLeeway, MaxLifetime: token.MaxLifetime,
-	}}
-	c, _, err := v.Verify(ctx, &t, now)
+	}
+	c, err := rules.VerifyWith(set, &t, now)
 	if is.Reason, is.Verified = refusal(err); err != nil {
 		return is, nil //nolint:nilerr // as above
 	}
