@@ -83,13 +83,13 @@ const (
 	indexKey   = "key"   // of requests: owner and idempotency key
 )
 
-// tables are what the file holds for this package.
 // codecVersion is the version of all that the decoders here read. A later one is added beside it, never in its place.
 const codecVersion = 1
 
 // toStored is t as it is stored.
 func toStored(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
+// tables are what the file holds for this package.
 type tables struct {
 	providers *store.Table[providerRecord] // by owner and id
 	users     *store.Table[userRecord]     // by owner and number
