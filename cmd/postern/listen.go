@@ -45,9 +45,8 @@ func listenUnix(ctx context.Context, path string, mode fs.FileMode) (net.Listene
 		return nil, fmt.Errorf("listening on unix://%s: %w", path, cause(err))
 	}
 	s := &socket{UnixListener: l.(*net.UnixListener), path: path}
-	s.SetUnlinkOnClose(false)  // by path, whoever's socket it is by then
-	err = os.Chmod(path, mode) // what the umask took from it
-	if err == nil {
+	s.SetUnlinkOnClose(false) // by path, whoever's socket it is by then
+	if err = setSocketMode(path, mode); err == nil {
 		s.file, err = os.Lstat(path)
 	}
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -99,13 +100,28 @@ func peer(c *net.UnixConn) (credentials, error) {
 	return credentials{pid: found.Pid, uid: found.Uid}, nil
 }
 
-// giveAwaySocket makes the socket at path its folder's owner's, for whom root acts. That owner can put something else in its
-// place at any moment, so what is looked at and what is given away is one descriptor, never the path again.
+// giveAwaySocket makes the socket at path its folder's owner's, for whom root acts.
 func giveAwaySocket(path string) error {
 	uid, gid, err := actingFor(filepath.Dir(path))
 	if err != nil || uid < 0 {
 		return err
 	}
+	return withSocket(path, func(fd int, _ *unix.Stat_t) error { return unix.Fchownat(fd, "", uid, gid, unix.AT_EMPTY_PATH) })
+}
+
+// setSocketMode gives the socket at path its mode: also what the umask took from it.
+func setSocketMode(path string, mode fs.FileMode) error {
+	return withSocket(path, func(fd int, s *unix.Stat_t) error {
+		if fs.FileMode(s.Mode).Perm() == mode {
+			return nil
+		}
+		return os.Chmod("/proc/self/fd/"+strconv.Itoa(fd), mode) // fchmod does not take such a descriptor
+	})
+}
+
+// withSocket changes the socket at path. The owner of its folder can put something else in its place at any moment, so what is looked
+// at and what is changed is one descriptor, never the path again.
+func withSocket(path string, change func(fd int, s *unix.Stat_t) error) error {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -116,7 +132,7 @@ func giveAwaySocket(path string) error {
 		err = errors.New("it is no longer the socket that was made")
 	}
 	if err == nil {
-		err = unix.Fchownat(fd, "", uid, gid, unix.AT_EMPTY_PATH)
+		err = change(fd, &s)
 	}
 	return errors.Join(err, unix.Close(fd))
 }

@@ -42,3 +42,27 @@ func TestASocketIsGivenToTheOwnerOfItsFolder(t *testing.T) {
 		}
 	}
 }
+
+// R-STORE-1: the mode of a socket is not given to what was put in its place.
+func TestOnlyASocketGetsItsMode(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	other := filepath.Join(t.TempDir(), "other")
+	if err := os.WriteFile(other, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, place := range map[string]func(old, new string) error{"link": os.Symlink, "second name": os.Link} {
+		instead := filepath.Join(dir, name)
+		if err := place(other, instead); err != nil {
+			t.Fatal(err)
+		}
+		err := setSocketMode(instead, 0o666)
+		info, statErr := os.Lstat(other)
+		if statErr != nil {
+			t.Fatal(statErr)
+		}
+		if err == nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, and the other file has mode %04o", name, err, info.Mode().Perm())
+		}
+	}
+}
