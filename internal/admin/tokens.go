@@ -121,8 +121,8 @@ func signingKeyJSON(k *token.Key) SigningKey {
 	}
 }
 
-// maxID is how long an id may be that is revoked, in bytes.
-const maxID = 256
+// maxID is how long an id may be that is revoked, in bytes: a record of audit holds no longer text.
+const maxID = 255
 
 func (h *handler) revokeTokens(w http.ResponseWriter, r *http.Request, now time.Time) error {
 	var request TokenRevocation

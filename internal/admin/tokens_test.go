@@ -128,7 +128,7 @@ func TestWhatCannotBeRevokedIsRefused(t *testing.T) {
 		`{"key_id":"a","environment":"LIVE"}`:        "goes with user only",
 		`{"user":"u","environment":"X"}`:             "is not configured",
 		`{"user":"u","tenant":"nobody"}`:             `no tenant \"nobody\"`,
-		`{"jti":"` + strings.Repeat("a", 257) + `"}`: "has more than 256 bytes",
+		`{"jti":"` + strings.Repeat("a", 256) + `"}`: "has more than 255 bytes",
 		`{"token":"a"}`:                              "",
 
 		`{"session":"` + token.RefreshPrefix + strings.Repeat("7", 43) + `"}`: "is a whole credential", // R-LOG-1: it would be in the log
@@ -138,6 +138,11 @@ func TestWhatCannotBeRevokedIsRefused(t *testing.T) {
 		got := r.send("POST", "/v1/tokens/revoke", body)
 		if ok := got.Code == http.StatusOK; !strings.Contains(got.Body.String(), want) || ok != (body == `{"session":"a","environment":""}`) {
 			t.Errorf("%s: %d %s", body, got.Code, got.Body)
+		}
+	}
+	for _, field := range []string{"jti", "session", "user"} { // the longest that can be recorded
+		if got := r.send("POST", "/v1/tokens/revoke", `{"`+field+`":"`+strings.Repeat("a", 255)+`"}`); got.Code != http.StatusOK {
+			t.Errorf("%s: %d %s", field, got.Code, got.Body)
 		}
 	}
 	r.options.DefaultTenant = ""
