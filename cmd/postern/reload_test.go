@@ -22,6 +22,14 @@ import (
 // serving serves the file in folder as serve does, until the test ends. Lines of its log come through the channel.
 func serving(tb testing.TB, folder, text string, changes ...func(*process)) (*postern, lines) {
 	tb.Helper()
+	p, said := starting(tb, folder, text, changes...)
+	said.await(tb, "msg=ready")
+	return p, said
+}
+
+// starting is serving, from before it is ready.
+func starting(tb testing.TB, folder, text string, changes ...func(*process)) (*postern, lines) {
+	tb.Helper()
 	path := filepath.Join(folder, "postern.yaml")
 	replaceFile(tb, path, text)
 	from := process{source: unhardened(path), style: &telemetry.Style{}}
@@ -50,7 +58,6 @@ func serving(tb testing.TB, folder, text string, changes ...func(*process)) (*po
 			tb.Error(err)
 		}
 	})
-	said.await(tb, "msg=ready")
 	return p, said
 }
 
@@ -269,7 +276,7 @@ func TestAPepperThatIsMissingIsSaid(t *testing.T) {
 // Who asks for a reload while Postern starts is heard.
 func TestAReloadIsAskedForBeforeItServes(t *testing.T) {
 	t.Parallel()
-	_, said := serving(t, t.TempDir(), "version: 1\nshutdown: { delay: 0s }\n", func(from *process) {
+	_, said := starting(t, t.TempDir(), "version: 1\nshutdown: { delay: 0s }\n", func(from *process) {
 		asked := make(chan os.Signal, 1)
 		asked <- syscall.SIGHUP
 		from.asked = asked
