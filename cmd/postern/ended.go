@@ -92,6 +92,9 @@ func (r *restoring) restoreTokens(ctx context.Context, o token.RestoreOptions, p
 		lost[token.User{Tenant: u.Owner.Tenant, Environment: u.Owner.Environment, ID: u.ID}] = true
 	}
 	o.Lost = slices.Collect(maps.Keys(lost))
+	if r.carried.Unread > 0 { // any of the users may be one of them
+		o.Blind, o.Vouched = true, false
+	}
 	done, err := token.Restore(ctx, o, time.Now())
 	if err == nil && done.Ended > 0 {
 		r.out.note("%d sessions were ended: nothing tells what became of them since the backup", done.Ended)
