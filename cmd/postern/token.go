@@ -3,7 +3,7 @@ package main
 type tokenCmd struct {
 	Exchange tokenExchangeCmd `cmd:"" help:"Get a token for one end user: for a key, or for a token of their identity provider."`
 	Refresh  tokenRefreshCmd  `cmd:"" help:"Get the next token of a session."`
-	Revoke   tokenRevokeCmd   `cmd:"" help:"Refuse a token, a session, or all that was issued to a user so far."`
+	Revoke   tokenRevokeCmd   `cmd:"" help:"Refuse a token, a session, or all tokens of a user or a key so far."`
 	Inspect  tokenInspectCmd  `cmd:"" help:"Say what a token of Postern's own says, and whether it is good."`
 }
 

@@ -30,7 +30,11 @@ Example: one token, by the id that "postern token inspect" shows.
 
 Example: everything that was issued to a user.
 
-    postern token revoke --user user_123 --tenant acme`
+    postern token revoke --user user_123 --tenant acme
+
+Example: every token that was made with a key, which itself goes on.
+
+    postern token revoke --key-id 9sD3kQ0ZpT1x`
 }
 
 // Run revokes.
