@@ -22,7 +22,7 @@ demo: ## One denied and one allowed request through a real Envoy
 .PHONY: test
 test: ## All tests, with the race detector, real Envoy included
 	@.ci/tools envoy
-	PATH="$$PATH:$(TOOLS)" go test -race -shuffle=on -timeout 15m ./...
+	PATH="$$PATH:$(TOOLS)" go test -race -shuffle=on -timeout 30m ./...
 	go test -run 'Alloc|Oracle' ./extauthz ./jwks ./keystore # budgets that the race detector would disturb, and a model that it would slow down
 
 .PHONY: e2e-versions
