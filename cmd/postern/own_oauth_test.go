@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/postern-auth/postern/internal/authtest"
 	"github.com/postern-auth/postern/keystore"
 )
 
@@ -158,7 +159,7 @@ func TestTokenExchangeRefuses(t *testing.T) {
 		"an end user":                {exchangeOf(printed), []string{"X-On-Behalf-Of: u"}, ""},
 		"the tenant as end user":     {exchangeOf(printed), []string{"X-On-Behalf-Of: default"}, "invalid_request"},
 
-		"a forged key":             {exchangeOf(printed[:len(printed)-1] + "0"), nil, refused},
+		"a forged key":             {exchangeOf(authtest.Forge(printed)), nil, refused},
 		"no key at all":            {exchangeOf("nonsense"), nil, refused},
 		"what is no credential":    {exchangeOf("a b"), nil, refused},
 		"a long one":               {exchangeOf(strings.Repeat("x", 9000)), nil, refused},

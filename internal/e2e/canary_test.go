@@ -240,7 +240,7 @@ func (c *canaries) driveMLM(t *testing.T) {
 	exchange(401, again)
 	last := c.member(t, refresh(200, again), "refreshToken")
 	refresh(400, own)
-	for _, bad := range []string{again[:len(again)-1] + "x", first, last} { // first is used again: the session ends
+	for _, bad := range []string{authtest.Forge(again), first, last} { // first is used again: the session ends
 		refresh(401, bad)
 	}
 	c.send(t, 401, "GET", "/api/v1/auth/whoami", "", "Authorization: Bearer "+own)
